@@ -1,0 +1,133 @@
+"""The schemas of a profile and how a profile file is read. Unknown keys are errors; a profile changes sizes, never classes."""
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from repro.errors import BadInput
+
+PROFILE_DIR = Path(__file__).resolve().parent / "profiles"
+
+
+class Strict(BaseModel):
+    """A frozen record that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BaseRef(Strict):
+    """One base model of a table: where it comes from and whose role it plays."""
+
+    role: str = Field(description="the paper's base model in whose place it stands")
+    kind: Literal["trained", "hub"]
+    spec: dict[str, Any] | None = None  # `trained`: the fields of repro.bases.BaseSpec
+    model: str | None = None  # `hub`: a hub id or a local folder
+    revision: str | None = None  # `hub`: the pinned revision; a local folder has none
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "BaseRef":
+        if self.kind == "trained" and (self.spec is None or self.model is not None):
+            raise ValueError("a base of kind 'trained' needs 'spec' and no 'model'")
+        if self.kind == "hub" and (self.model is None or self.spec is not None):
+            raise ValueError("a base of kind 'hub' needs 'model' and no 'spec'")
+        return self
+
+
+class TaskSpec(Strict):
+    """What is trained on and what is measured."""
+
+    kind: Literal["procedural", "benchmark"]
+    train_levels: list[str] = []  # procedural: "family/level" names
+    train_file: dict[str, str] = {}  # benchmark: training set per base
+    suites: dict[str, int]  # suite name -> number of questions (0 = all)
+
+
+class EvaluateSpec(Strict):
+    """How a policy is sampled when it is measured."""
+
+    samples: int = Field(ge=1)
+    temperature: float = Field(gt=0)
+    top_p: float = Field(gt=0, le=1)
+    max_new_tokens: int = Field(ge=1)
+    batch_size: int = Field(ge=1, description="rows generated together")
+
+
+class ResourceSpec(Strict):
+    """What a run of the profile takes; estimates for `plan`, corrected by what was measured."""
+
+    jobs: int = Field(ge=1, description="cells side by side")
+    threads: int = Field(ge=1, description="threads of one cell")
+    base_seconds: dict[str, float]
+    train_seconds: float = Field(description="one GRPO cell on a base of cost 1")
+    evaluate_seconds: float
+    base_cost: dict[str, float]
+    arm_cost: dict[str, float]
+    gpu_hours: bool = False  # seconds above are GPU-seconds of one node's GPU
+
+
+class Profile(Strict):
+    """A whole profile: bases, tasks, training arguments, arms' overrides, evaluation, resources."""
+
+    name: str
+    title: str
+    stamp: str = ""
+    seeds: int = Field(ge=1)
+    bases: dict[str, BaseRef]
+    tasks: TaskSpec
+    train: dict[str, Any]  # arguments of the trainer's config, by TRL's names, shared by all arms
+    arms: dict[str, dict[str, Any]]  # overrides per arm
+    evaluate: EvaluateSpec
+    resources: ResourceSpec
+
+
+def profile_names() -> list[str]:
+    """Names of the profiles that exist, sorted."""
+    return sorted(path.stem for path in PROFILE_DIR.glob("*.yaml"))
+
+
+def closest(name: str, known: list[str]) -> str:
+    """`; did you mean 'x'?` if something similar is known, and the list of what is known."""
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}known: {', '.join(known)}"
+
+
+def load_profile(name: str, overrides: list[str] = ()) -> Profile:
+    """Profile `name`, with `overrides` such as `train.max_steps=30` applied before validation.
+
+    Raises BadInput with one line for an unknown profile, key or value.
+    """
+    if name not in profile_names():
+        raise BadInput(f"profile {name!r} does not exist; {closest(name, profile_names())}")
+    path = PROFILE_DIR / f"{name}.yaml"
+    tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for text in overrides:
+        _apply_override(tree, text)
+    try:
+        return Profile.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BadInput(f"{path.name}: {where}: {first['msg']} (got {first['input']!r})") from None
+
+
+def _apply_override(tree: dict, text: str) -> None:
+    """Set one dotted key in place. Only keys below `train` and `arms.<arm>` may be new; elsewhere the key must exist."""
+    key, equals, raw = text.partition("=")
+    if not equals or not key:
+        raise BadInput(f"--set {text!r}: want KEY=VALUE, for example --set train.max_steps=30")
+    parts = key.split(".")
+    node, seen = tree, []
+    for part in parts[:-1]:
+        if not isinstance(node.get(part), dict):
+            known = [name for name, value in node.items() if isinstance(value, dict)]
+            raise BadInput(f"--set {text}: no section {'.'.join([*seen, part])!r}; {closest(part, known)}")
+        seen.append(part)
+        node = node[part]
+    free = parts[0] in ("train", "arms")  # keys there are the trainer's arguments, checked against its config class
+    if parts[-1] not in node and not free:
+        raise BadInput(f"--set {text}: no key {key!r}; {closest(parts[-1], list(node))}")
+    node[parts[-1]] = yaml.safe_load(raw)
