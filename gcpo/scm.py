@@ -1,0 +1,153 @@
+"""A group laid out as the paper's graph: q → y_i (fork), all y_i → y_n (collider), and the contexts read off it.
+
+Does: token ids in, token ids out: what y_n is conditioned on, x_i = {q, y_0..y_n} \\ {y_i}, and x_{i,l}, in which
+y_{n,l} stands for y_n. Does not: tokenize (a template is rendered by the callable it is given) or run a model.
+The paper prints no prompt for y_n or x_i and does not say whether a candidate enters with its reasoning: the layout,
+the view and the order are switches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+CANDIDATE_VIEWS = ("final_answer", "full")
+CONTEXT_OVERFLOWS = ("error", "tails")
+FEATURE_POSITIONS = ("eos", "last_content", "answer_marker")
+
+Ids = list[int]
+
+
+@dataclass(frozen=True)
+class Group:
+    """One query and its candidates: q as ids and as the data set gave it, and y_0..y_{n-1} with their EOS, if any."""
+
+    prompt_ids: Ids
+    candidates: list[Ids]
+    prompt: Any = None
+
+
+def rfind(ids: Sequence[int], pattern: Sequence[int]) -> int:
+    """Start of the last occurrence of `pattern` in `ids`, −1 if there is none or the pattern is empty."""
+    width = len(pattern)
+    for start in range(len(ids) - width, -1, -1) if width else ():
+        if list(ids[start : start + width]) == list(pattern):
+            return start
+    return -1
+
+
+def strip_eos(ids: Sequence[int], eos_ids: Sequence[int]) -> Ids:
+    """`ids` without trailing end-of-sequence tokens: an EOS inside a context would end it."""
+    end = len(ids)
+    while end and ids[end - 1] in eos_ids:
+        end -= 1
+    return list(ids[:end])
+
+
+def candidate_view(ids: Sequence[int], *, view: str, marker_ids: Sequence[int], eos_ids: Sequence[int]) -> Ids:
+    """What the other candidates' contexts see of one candidate, without EOS.
+
+    "full": all of it. "final_answer": from its last answer marker on, empty when it has none.
+    """
+    if view not in CANDIDATE_VIEWS:
+        raise ValueError(f"candidate_view is {view!r}; want one of {CANDIDATE_VIEWS}")
+    content = strip_eos(ids, eos_ids)
+    if view == "full":
+        return content
+    start = rfind(content, marker_ids)
+    return [] if start < 0 else content[start:]
+
+
+def feature_index(
+    ids: Sequence[int], *, position: str, marker_ids: Sequence[int], eos_ids: Sequence[int]
+) -> tuple[int, bool]:
+    """Which token's hidden state stands for the output (Step 1: "the final token").
+
+    "eos": the last token. "last_content": the last one before the EOS, or the only one. "answer_marker": the last
+    token of the last answer marker, whose state predicts the answer; without a marker, last_content.
+    Returns (index into ids, whether the position was found as asked). Raises ValueError on an empty output.
+    """
+    if not ids:
+        raise ValueError("an output without tokens has no feature; every sampled output holds at least one token")
+    if position not in FEATURE_POSITIONS:
+        raise ValueError(f"feature_position is {position!r}; want one of {FEATURE_POSITIONS}")
+    if position == "eos":
+        return len(ids) - 1, ids[-1] in eos_ids
+    if position == "answer_marker":
+        start = rfind(ids, marker_ids)
+        if start >= 0:
+            return start + len(marker_ids) - 1, True
+    return max(len(strip_eos(ids, eos_ids)) - 1, 0), position == "last_content"
+
+
+@dataclass(frozen=True)
+class ContextLayout:
+    """How a query and the views of candidates become one context.
+
+    Without `render`: q | view | view | ... view | with `separator_ids` before each view and `closing_ids` at the end.
+    With `render(prompt, views)`: whatever ids it returns, such as a chat prompt that lists numbered candidates.
+    budget: the most tokens a context may have, None for no limit; `overflow` "tails" keeps the last tokens of every
+    view in equal shares (id layout only), "error" raises.
+    """
+
+    separator_ids: Ids
+    closing_ids: Ids
+    marker_ids: Ids
+    eos_ids: Ids
+    view: str = "final_answer"
+    budget: int | None = None
+    overflow: str = "error"
+    render: Callable[[Any, list[Ids]], Ids] | None = None
+
+    def views(self, outputs: Sequence[Ids]) -> list[Ids]:
+        """The view of each output, in the order given."""
+        return [candidate_view(o, view=self.view, marker_ids=self.marker_ids, eos_ids=self.eos_ids) for o in outputs]
+
+    def context(self, group: Group, outputs: Sequence[Ids]) -> Ids:
+        """q followed by the views of `outputs`. Raises ValueError when it is over the budget and must not be cut."""
+        views = self.views(outputs)
+        ids = self._join(group, views)
+        if self.budget is None or len(ids) <= self.budget:
+            return ids
+        spare = self.budget - len(self._join(group, [[] for _ in views]))
+        if self.overflow == "error" or spare < 0:
+            raise ValueError(
+                f"a context of {len(ids)} tokens ({len(views)} views after a prompt of {len(group.prompt_ids)}) is over "
+                f"the budget of {self.budget}; raise max_context_length, use candidate_view='final_answer', or let "
+                "context_overflow='tails' cut the views"
+            )
+        share = spare // max(len(views), 1)
+        return self._join(group, [v[max(len(v) - share, 0) :] for v in views])
+
+    def _join(self, group: Group, views: list[Ids]) -> Ids:
+        if self.render is not None:
+            return self.render(group.prompt, views)
+        ids = list(group.prompt_ids)
+        for view in views:
+            ids += self.separator_ids + view
+        return ids + self.closing_ids
+
+    def collider(self, group: Group, *, order: Sequence[int] | None = None) -> Ids:
+        """What y_n and every y_{n,l} are sampled from: (q, y_0, ..., y_{n-1}).
+
+        order: a permutation of the candidates, None for the order in which they were sampled.
+        """
+        chosen = range(len(group.candidates)) if order is None else order
+        return self.context(group, [group.candidates[k] for k in chosen])
+
+    def without(
+        self, group: Group, left_out: int, integrated: Sequence[Ids] = (), *, order: Sequence[int] | None = None
+    ) -> Ids:
+        """x_i = {q, y_0, ..., y_{n-1}, integrated outputs} \\ {y_i}, i = `left_out`.
+
+        integrated: y_n for x_i, y_{n,l} for x_{i,l}, both for "append", none for the context without y_n.
+        """
+        chosen = range(len(group.candidates)) if order is None else order
+        return self.context(group, [group.candidates[k] for k in chosen if k != left_out] + list(integrated))
+
+    def replaced(self, group: Group, left_out: int, fresh: Ids, *, order: Sequence[int] | None = None) -> Ids:
+        """The context of y_{n,l}^(−i) with a fresh y_i' in the place of y_i (leave-one-out Φ by resampling)."""
+        candidates = list(group.candidates)
+        candidates[left_out] = fresh
+        return self.collider(Group(group.prompt_ids, candidates, group.prompt), order=order)
