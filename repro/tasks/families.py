@@ -1,10 +1,10 @@
 """Procedural arithmetic problems modulo 10 with worked solutions: families `rec`, `shop`, `lin`, `chain`.
 
-A problem is a short program of steps `a?b=c`; the worked solution writes every step and then `#answer`. A step names the
-earlier step whose result it uses, so a solution can be rendered with slips that its later steps follow.
+A problem is a short program of steps `a?b=c`; the worked solution writes every step and then `#answer`. A step names
+the earlier step whose result it uses, so a solution can be rendered with slips that its later steps follow.
 
-Training and evaluation problems are disjoint by construction: a problem's key is a hash of its prompt alone, and the key
-decides the split. A generator redraws until its problem lies in the split asked for.
+Training and evaluation problems are disjoint by construction: a problem's key is a hash of its prompt alone, and the
+key decides the split. A generator redraws until its problem lies in the split asked for.
 
 Does not: parse prompts, use numbers of more than one digit, or guarantee that two seeds give two problems.
 """
@@ -21,7 +21,7 @@ EVAL_SHARE = 8  # one key in eight belongs to evaluation
 
 PRICES = {"pen": 3, "cup": 7, "hat": 2, "bag": 9, "map": 5, "toy": 4, "fan": 6, "jar": 8}
 
-# Sizes per level. No size appears in two levels of a family, so no evaluation prompt of one level is a training prompt of another.
+# Sizes per level. No size appears in two levels of a family, so levels share no prompt.
 REC_ROUNDS = {"e": (1, 2), "m": (3, 3), "h": (4, 4), "o": (5, 6)}
 SHOP_ITEMS = {"e": (2, 2), "m": (3, 3), "h": (4, 5), "o": (6, 7)}
 LIN_OPERATIONS = {"e": (2, 3), "m": (4, 6), "h": (7, 9), "o": (10, 12)}
@@ -46,7 +46,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Problem:
-    """A prompt with its worked solution. `key` is a hash of the prompt, equal for equal problems whatever seed drew them."""
+    """A prompt with its worked solution. `key` is a hash of the prompt: equal problems have equal keys, whatever the seed."""
 
     family: str
     level: str
@@ -73,7 +73,7 @@ def apply(op: str, left: int, right: int) -> int:
 def work(steps: tuple[Step, ...], *, slip: float = 0.0, rng: random.Random | None = None) -> tuple[str, str]:
     """Worked solution text (`a?b=c;...#answer`) and its final answer.
 
-    With `slip` > 0 each step's result is replaced with that probability by a uniform digit; later steps and the answer follow it.
+    With probability `slip` a step's result is replaced by a uniform digit; later steps and the answer follow it.
     """
     if slip and rng is None:
         raise ValueError("slip > 0 needs an rng")
@@ -94,6 +94,8 @@ def _rec(level: str, rng: random.Random) -> tuple[str, tuple[Step, ...]]:
     """`rec 6:*5,+2@2=`: apply the pair of operations that many times to the start."""
     operations = [("*", n) for n in range(2, 10)] + [(op, n) for op in "+-" for n in range(1, 10)]
     pair = [rng.choice(operations), rng.choice(operations)]
+    while pair[0][0] == pair[1][0] == "*":  # two products soon reach 0 or 5 and stay there
+        pair = [rng.choice(operations), rng.choice(operations)]
     start = rng.randrange(10)
     rounds = rng.randint(*REC_ROUNDS[level])
     steps = []
@@ -130,7 +132,8 @@ def _lin(level: str, rng: random.Random) -> tuple[str, tuple[Step, ...]]:
 @functools.cache
 def _chain_sum(level: str):
     """reasoning-gym's chain_sum with single-digit terms."""
-    from reasoning_gym.arithmetic.chain_sum import ChainSumConfig, ChainSumDataset  # heavy import, only this family needs it
+    # A heavy import that only this family needs.
+    from reasoning_gym.arithmetic.chain_sum import ChainSumConfig, ChainSumDataset
 
     low, high = CHAIN_TERMS[level]
     return ChainSumDataset(ChainSumConfig(min_terms=low, max_terms=high, min_digits=1, max_digits=1, seed=0))

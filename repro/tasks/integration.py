@@ -6,6 +6,6 @@ from repro.tasks.tokenizer import SEPARATOR
 
 
 def integration_prompt(prompt: str, answers: Sequence[str | None]) -> str:
-    """The prompt followed by `|#answer` per candidate and a closing `|`; a candidate without an answer shows just `|`."""
+    """The prompt, then `|#answer` per candidate, then `|`; a candidate without an answer shows just `|`."""
     views = "".join(SEPARATOR + ("" if answer is None else f"#{answer}") for answer in answers)
     return prompt + views + SEPARATOR

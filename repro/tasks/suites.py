@@ -14,7 +14,7 @@ TRAIN_FAMILIES = ("rec", "shop", "lin")
 
 @dataclass(frozen=True)
 class Suite:
-    """A level of some families, with the longest completion its worked solutions need (tokens, EOS included)."""
+    """A level of some families."""
 
     name: str
     level: str
@@ -36,7 +36,7 @@ SUITES = {
 
 
 def load_suite(name: str, questions: int) -> list[Problem]:
-    """The first `questions` distinct problems of a suite, families in turn; a shorter suite is a prefix of a longer one.
+    """The first `questions` distinct problems of a suite, families in turn; a shorter suite begins a longer one.
 
     Raises BadInput on an unknown suite or a count below one.
     """

@@ -20,7 +20,7 @@ def split_words(text: str) -> list[str]:
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """The tokenizer, ready for `save_pretrained`. Adds no special tokens on its own: prompts start bare, EOS is explicit."""
+    """The tokenizer, ready for `save_pretrained`. It adds no special tokens: prompts start bare, EOS is explicit."""
     backend = Tokenizer(models.WordLevel({word: index for index, word in enumerate(VOCABULARY)}, unk_token=UNK))
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(_WORD), behavior="isolated")
     backend.decoder = decoders.Fuse()

@@ -10,8 +10,8 @@ def verify(completion: str, answer: str, *, ended: bool = True) -> tuple[bool, s
 
     completion: text with or without the end-of-sequence token; what follows that token is padding and is ignored.
     ended: whether the sampler stopped at the end-of-sequence token; only read when the text does not show it.
-    Returns (correct, reason), reason one of REASONS: `truncated` never ended, `no_answer` has no `#`, `malformed` has several
-    or not exactly one token after it, `wrong` and `correct` compare that token with `answer` exactly.
+    Returns (correct, reason), reason one of REASONS: `truncated` never ended, `no_answer` has no `#`, `malformed` has
+    several or not exactly one token after it, `wrong` and `correct` compare that token with `answer` exactly.
     """
     text, end, _ = completion.partition(EOS)
     if not end and not ended:
