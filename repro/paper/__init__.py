@@ -1,0 +1,78 @@
+"""The paper's numbers, transcribed by hand: read here, never written by a program.
+
+Does: load the CSV files beside it with their provenance and the independent measurements.  Does not: correct anything. A misprint
+of the paper stays a misprint here, and `repro.audit` says so.
+
+table1, table2, table3   GCPO, arXiv 2508.05428; the AAAI-26 version prints the same Tables 1 and 2. `provenance` is where the row was
+                         first printed: MRT (arXiv 2503.07572, Table 1), L2T (arXiv 2505.10425, Tables 1 and 2), or new.
+figures                  every value of a figure that has a number anywhere in the paper; `no label` where there is none
+sources                  the rows of MRT and L2T that the tables repeat or leave out
+independent              other groups' measurements of the same models
+noise                    variance of one evaluation pass, from A Sober Look (arXiv 2504.07086), Table 5
+expected                 what `repro.audit` must find; a difference means a wrong transcription or a wrong list
+"""
+
+from fractions import Fraction
+from pathlib import Path
+
+import pandas as pd
+
+from repro.errors import BadInput
+
+PAPER_DIR = Path(__file__).resolve().parent
+TABLES = ("table1", "table2", "table3")
+FILES = (*TABLES, "figures", "sources", "independent", "noise", "expected")
+MODELS = ("DeepScaleR-1.5B", "R1-Distill-1.5B", "R1-Distill-7B")
+BENCHMARKS = ("AIME24", "AIME25", "AMC23", "MATH500", "Minerva")
+AVERAGE = "average"
+PROVENANCE = ("MRT", "L2T", "new")
+# One protocol over all five benchmarks comes first; the rest stay in independent.csv.
+PREFERRED_SOURCES = ("Sober", "CMU MRT v0.1", "DeepSeek card", "DeepScaleR blog", "Qwen card")
+
+
+def load_table(name: str) -> pd.DataFrame:
+    """One transcribed file as a frame, text columns as printed.
+
+    For table1-3: model, method, benchmark, printed, printed_gain, provenance (text), value and gain (float, NaN where nothing is
+    printed), independent, independent_source and independent_sd (the preferred other measurement of the same model and method).
+    Raises BadInput for an unknown name.
+    """
+    if name not in FILES:
+        raise BadInput(f"no transcription named {name!r} in repro/paper; want one of {', '.join(FILES)}")
+    frame = pd.read_csv(PAPER_DIR / f"{name}.csv", dtype=str, keep_default_na=False)
+    for text, number in (("printed", "value"), ("printed_gain", "gain"), ("sd_one_pass", "sd"), ("variance_one_pass", "variance")):
+        if text in frame and name != "figures":
+            frame[number] = pd.to_numeric(frame[text])
+    if name == "independent":
+        frame["value"] = pd.to_numeric(frame["value"])
+    if name in TABLES:
+        frame = frame.merge(_preferred_independent(), on=["model", "method", "benchmark"], how="left")
+        frame["independent_source"] = frame["independent_source"].fillna("")
+    return frame
+
+
+def exact(text: str) -> Fraction:
+    """The printed decimal as an exact fraction, so that rounding questions have exact answers: exact('56.8') = 284/5."""
+    return Fraction(text)
+
+
+def cells(name: str, model: str, method: str) -> dict[str, Fraction]:
+    """The five printed cells of one row, exact: {'AIME24': Fraction, ...}. Raises BadInput if the row or a cell is missing."""
+    frame = load_table(name)
+    row = frame[(frame.model == model) & (frame.method == method)].set_index("benchmark")["printed"]
+    missing = [benchmark for benchmark in BENCHMARKS if benchmark not in row.index]
+    if missing:
+        raise BadInput(f"{name}.csv has no {', '.join(missing)} for {model} / {method}")
+    return {benchmark: exact(row[benchmark]) for benchmark in BENCHMARKS}
+
+
+def _preferred_independent() -> pd.DataFrame:
+    """The first source of `PREFERRED_SOURCES` for each model, method and benchmark; the average of Sober's five cells is computed."""
+    frame = load_table("independent")
+    sober = frame[(frame.source == "Sober") & frame.benchmark.isin(BENCHMARKS)]
+    averages = sober.groupby(["model", "method", "source"], as_index=False)["value"].mean().assign(benchmark=AVERAGE)
+    frame = pd.concat([frame, averages], ignore_index=True)
+    frame["rank"] = frame["source"].map(PREFERRED_SOURCES.index)
+    first = frame.sort_values("rank", kind="stable").drop_duplicates(["model", "method", "benchmark"])
+    columns = {"value": "independent", "source": "independent_source", "sd": "independent_sd"}
+    return first[["model", "method", "benchmark", *columns]].rename(columns=columns)
