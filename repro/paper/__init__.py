@@ -1,11 +1,11 @@
 """The paper's numbers, transcribed by hand: read here, never written by a program.
 
-Does: load the CSV files beside it with their provenance and the independent measurements.  Does not: correct anything. A misprint
-of the paper stays a misprint here, and `repro.audit` says so.
+Does: load the CSV files beside it with their provenance and the independent measurements. Does not: correct anything. A
+misprint of the paper stays a misprint here, and `repro.audit` says so.
 
-table1, table2, table3   GCPO, arXiv 2508.05428; the AAAI-26 version prints the same Tables 1 and 2. `provenance` is where the row was
-                         first printed: MRT (arXiv 2503.07572, Table 1), L2T (arXiv 2505.10425, Tables 1 and 2), or new.
-figures                  every value of a figure that has a number anywhere in the paper; `no label` where there is none
+table1, table2, table3   GCPO, arXiv 2508.05428; the AAAI-26 version prints the same Tables 1 and 2. `provenance` is where
+                         the row was first printed: MRT (arXiv 2503.07572, Table 1), L2T (arXiv 2505.10425), or new.
+figures                  every value of a figure that the paper states in words; `no label` where there is none
 sources                  the rows of MRT and L2T that the tables repeat or leave out
 independent              other groups' measurements of the same models
 noise                    variance of one evaluation pass, from A Sober Look (arXiv 2504.07086), Table 5
@@ -25,6 +25,7 @@ FILES = (*TABLES, "figures", "sources", "independent", "noise", "expected")
 MODELS = ("DeepScaleR-1.5B", "R1-Distill-1.5B", "R1-Distill-7B")
 BENCHMARKS = ("AIME24", "AIME25", "AMC23", "MATH500", "Minerva")
 AVERAGE = "average"
+NUMERIC = {"printed": "value", "printed_gain": "gain", "sd_one_pass": "sd", "variance_one_pass": "variance"}
 PROVENANCE = ("MRT", "L2T", "new")
 # One protocol over all five benchmarks comes first; the rest stay in independent.csv.
 PREFERRED_SOURCES = ("Sober", "CMU MRT v0.1", "DeepSeek card", "DeepScaleR blog", "Qwen card")
@@ -33,14 +34,14 @@ PREFERRED_SOURCES = ("Sober", "CMU MRT v0.1", "DeepSeek card", "DeepScaleR blog"
 def load_table(name: str) -> pd.DataFrame:
     """One transcribed file as a frame, text columns as printed.
 
-    For table1-3: model, method, benchmark, printed, printed_gain, provenance (text), value and gain (float, NaN where nothing is
-    printed), independent, independent_source and independent_sd (the preferred other measurement of the same model and method).
-    Raises BadInput for an unknown name.
+    For table1-3: model, method, benchmark, printed, printed_gain, provenance (text), value and gain (float, NaN where
+    nothing is printed), independent, independent_source and independent_sd (the preferred other measurement of the same
+    model and method). Raises BadInput for an unknown name.
     """
     if name not in FILES:
         raise BadInput(f"no transcription named {name!r} in repro/paper; want one of {', '.join(FILES)}")
     frame = pd.read_csv(PAPER_DIR / f"{name}.csv", dtype=str, keep_default_na=False)
-    for text, number in (("printed", "value"), ("printed_gain", "gain"), ("sd_one_pass", "sd"), ("variance_one_pass", "variance")):
+    for text, number in NUMERIC.items():
         if text in frame and name != "figures":
             frame[number] = pd.to_numeric(frame[text])
     if name == "independent":
@@ -52,12 +53,12 @@ def load_table(name: str) -> pd.DataFrame:
 
 
 def exact(text: str) -> Fraction:
-    """The printed decimal as an exact fraction, so that rounding questions have exact answers: exact('56.8') = 284/5."""
+    """The printed decimal as an exact fraction, so that rounding has exact answers: exact('56.8') = 284/5."""
     return Fraction(text)
 
 
 def cells(name: str, model: str, method: str) -> dict[str, Fraction]:
-    """The five printed cells of one row, exact: {'AIME24': Fraction, ...}. Raises BadInput if the row or a cell is missing."""
+    """The five printed cells of one row, exact, keyed by benchmark. Raises BadInput if the row or a cell is missing."""
     frame = load_table(name)
     row = frame[(frame.model == model) & (frame.method == method)].set_index("benchmark")["printed"]
     missing = [benchmark for benchmark in BENCHMARKS if benchmark not in row.index]
@@ -67,7 +68,7 @@ def cells(name: str, model: str, method: str) -> dict[str, Fraction]:
 
 
 def _preferred_independent() -> pd.DataFrame:
-    """The first source of `PREFERRED_SOURCES` for each model, method and benchmark; the average of Sober's five cells is computed."""
+    """The first of `PREFERRED_SOURCES` for each model, method, benchmark; Sober's average is that of its five cells."""
     frame = load_table("independent")
     sober = frame[(frame.source == "Sober") & frame.benchmark.isin(BENCHMARKS)]
     averages = sober.groupby(["model", "method", "source"], as_index=False)["value"].mean().assign(benchmark=AVERAGE)

@@ -7,8 +7,8 @@ import pytest
 from repro.errors import BadInput
 from repro.paper import AVERAGE, BENCHMARKS, FILES, MODELS, PROVENANCE, TABLES, cells, exact, load_table
 
-# Second entry: the lines of the paper's text without citations (Tables 1 and 3 from arXiv 2508.05428; Table 2 from the AAAI-26 text,
-# because the arXiv text breaks its last column). The CSV files were typed from the tables by hand.
+# Second entry: the lines of the paper's text without citations (Tables 1 and 3 from arXiv 2508.05428; Table 2 from the
+# AAAI-26 text, because the arXiv text breaks its last column). The CSV files were typed from the tables by hand.
 PAPER_TEXT = {
     "table1": """
 DeepScaleR-1.5B-Preview | 42.8 | 36.7 | 83.0 | 85.2 | 24.6 | 54.5
@@ -84,7 +84,10 @@ def test_one_changed_digit_would_be_seen():
     assert transcribed("table1") != parse(changed)
 
 
-@pytest.mark.parametrize(("name", "rows", "total"), [("table1", 108, "6020.9"), ("table2", 18, "1006.3"), ("table3", 54, "3021.7")])
+CHECKSUMS = [("table1", 108, "6020.9"), ("table2", 18, "1006.3"), ("table3", 54, "3021.7")]
+
+
+@pytest.mark.parametrize(("name", "rows", "total"), CHECKSUMS)
 def test_row_counts_and_sums_match_the_checksums(name, rows, total):
     frame = load_table(name)
     assert len(frame) == rows
