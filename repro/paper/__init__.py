@@ -3,7 +3,7 @@
 Does: load the CSV files beside it with their provenance and the independent measurements. Does not: correct anything. A
 misprint of the paper stays a misprint here, and `repro.audit` says so.
 
-table1, table2, table3   GCPO, arXiv 2508.05428; the AAAI-26 version prints the same Tables 1 and 2. `provenance` is where
+table1, table2, table3   GCPO, arXiv 2508.05428; AAAI-26 prints the same Tables 1 and 2. `provenance` is where
                          the row was first printed: MRT (arXiv 2503.07572, Table 1), L2T (arXiv 2505.10425), or new.
 figures                  every value of a figure that the paper states in words; `no label` where there is none
 sources                  the rows of MRT and L2T that the tables repeat or leave out
