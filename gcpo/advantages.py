@@ -29,11 +29,11 @@ def group_advantages(rewards: Tensor, num_generations: int, scale: str = "group"
     if scale not in ("group", "none"):
         raise ValueError(f"scale is {scale!r}; want 'group' (Eq. 8) or 'none' (Dr.GRPO)")
     grouped = as_groups(rewards, num_generations, "rewards")
-    centred = grouped - grouped.mean(dim=1, keepdim=True)
+    # the mean of equal rewards can be off by rounding (0.1 seven times in float32), and dividing by eps magnifies it
+    equal = (grouped == grouped[:, :1]).all(dim=1, keepdim=True)
+    centred = (grouped - grouped.mean(dim=1, keepdim=True)).masked_fill(equal, 0.0)
     if scale == "group":
-        # the mean of equal rewards is off by rounding (0.1 three times), and eps would not hide it
-        equal = (grouped == grouped[:, :1]).all(dim=1, keepdim=True)
-        centred = (centred / (grouped.std(dim=1, keepdim=True) + eps)).masked_fill(equal, 0.0)
+        centred = centred / (grouped.std(dim=1, keepdim=True) + eps)
     return centred.reshape(-1)
 
 

@@ -78,7 +78,7 @@ def per_token_logps_and_entropies(
     """log π(y_t | context, y_<t) and the entropy of π there, in nats, both after division by the temperature.
 
     context_ids, context_mask: [rows, P], left-padded; completion_ids, completion_mask: [rows, T], right-padded.
-    Returns two [rows, T] in the dtype TRL scores in, 0 at padding. Gradients flow; batch_size: rows per forward.
+    Returns two [rows, T] float32, under bf16 too, 0 at padding. Gradients flow; batch_size: rows per forward.
     """
     logps, entropies, _ = trainer._get_per_token_logps_and_entropies(
         model,
@@ -229,3 +229,69 @@ class WholeGroupsMixin:
         rollout = {name: _joined([piece[name] for piece in slices]) for name in slices[0]}
         self._buffered_inputs = split_tensor_dict(shuffle_whole_groups(rollout, self.num_generations), len(slices))
         return self._buffered_inputs[self._step % len(slices)]
+
+
+@contextmanager
+def recorded_generation_states(trainer: Any) -> Iterator[list[Tensor]]:
+    """Record the last hidden states that sampling itself computes during the rollouts made inside the block.
+
+    Yields a list of [rows, dim], one per decoding step: entry 0 is the state of the last prompt token, entry t + 1 that
+    of completion token t. Tokens of the last step are never fed back, so the longest completions miss their last token.
+    The list stays empty under vLLM and continuous batching, which run no module of this process row by row.
+    """
+    states: list[Tensor] = []
+    sample = trainer._generate_single_turn
+
+    def record(_module: nn.Module, _args: Any, output: Tensor) -> None:
+        states.append(output[:, -1].clone() if output.size(1) > 1 else output[:, -1])  # a view would keep the prompt's
+
+    def recording(*args: Any, **kwargs: Any) -> Any:
+        hook = final_norm(trainer, trainer.model).register_forward_hook(record)
+        try:
+            return sample(*args, **kwargs)
+        finally:
+            hook.remove()
+
+    if trainer.use_vllm or trainer.use_transformers_continuous_batching:
+        yield states
+        return
+    trainer._generate_single_turn = recording
+    try:
+        yield states
+    finally:
+        del trainer._generate_single_turn
+
+
+@contextmanager
+def recorded_per_token_logps(trainer: Any) -> Iterator[list[Tensor]]:
+    """Record, detached, the log-probs [rows, T] of every scoring pass that TRL makes inside the block."""
+    recorded: list[Tensor] = []
+    score = trainer._get_per_token_logps_and_entropies
+
+    def recording(*args: Any, **kwargs: Any) -> Any:
+        result = score(*args, **kwargs)
+        recorded.append(result[0].detach())
+        return result
+
+    trainer._get_per_token_logps_and_entropies = recording
+    try:
+        yield recorded
+    finally:
+        del trainer._get_per_token_logps_and_entropies
+
+
+def hidden_states(trainer: Any, model: nn.Module, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    """Last hidden states (after the final norm) of plain sequences, without gradient and without the language head.
+
+    input_ids, attention_mask: [rows, T], padded on either side. Returns [rows, T, dim] in the model's own dtype.
+    """
+    causal_lm = trainer.accelerator.unwrap_model(model)
+    if not isinstance(causal_lm, PreTrainedModel):  # a PEFT wrapper; its layers sit inside the base model
+        causal_lm = causal_lm.get_base_model()
+    with scoring(trainer), trainer.accelerator.autocast():
+        return causal_lm.base_model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)[0]
+
+
+def tokenize_prompts(trainer: Any, prompts: list[Any]) -> list[list[int]]:
+    """Token ids of prompts, texts or messages, exactly as the rollouts tokenize them."""
+    return trainer._tokenize_prompts(prompts)[0]

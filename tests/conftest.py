@@ -12,6 +12,7 @@ import torch
 
 torch.set_num_threads(1)
 
+TRAINER_ARGUMENTS = ("model", "reward_funcs", "train_dataset", "eval_dataset", "peft_config", "callbacks", "optimizers")
 WORDS = ["<pad>", "<eos>", "<unk>", *"0123456789", "+", "-", "*", "=", "#", ";"]
 
 
@@ -104,13 +105,13 @@ def tiny_args(tmp_path: Path) -> dict[str, object]:
 
 
 @pytest.fixture
-def make_trainer(tiny_model, tiny_tokenizer, toy_dataset, digit_reward, tiny_args) -> Callable[..., object]:
+def make_trainer(tiny_model_dir, tiny_tokenizer, toy_dataset, digit_reward, tiny_args) -> Callable[..., object]:
     """Build a trainer of a class on the toy task: `make_trainer(cls, config_cls, max_steps=5)`."""
 
     def make(trainer_class: type, config_class: type, **overrides: object) -> object:
-        trainer_overrides = {k: overrides.pop(k) for k in ("model", "reward_funcs", "peft_config") if k in overrides}
+        trainer_overrides = {k: overrides.pop(k) for k in TRAINER_ARGUMENTS if k in overrides}
         arguments = {
-            "model": tiny_model,
+            "model": str(tiny_model_dir),
             "reward_funcs": digit_reward,
             "args": config_class(**(tiny_args | overrides)),
             "train_dataset": toy_dataset,

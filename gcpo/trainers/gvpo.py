@@ -65,9 +65,8 @@ class GVPOTrainer(WholeGroupsMixin, PaperGRPOTrainer):
         per_token_logps, entropies = per_token_logps_and_entropies(
             self, model, inputs["prompt_ids"], inputs["prompt_mask"], inputs["completion_ids"], mask
         )
-        # bf16 keeps 8 bits: sums over thousands of tokens are taken in float32
-        sequence_logps = (per_token_logps.float() * mask).sum(dim=1)
-        old_sequence_logps = (inputs["old_per_token_logps"].float() * mask).sum(dim=1)
+        sequence_logps = (per_token_logps * mask).sum(dim=1)  # float32 under bf16 too: TRL's head accumulates in it
+        old_sequence_logps = (inputs["old_per_token_logps"] * mask).sum(dim=1)
         group_losses = gvpo_loss(
             sequence_logps,
             old_sequence_logps,
