@@ -111,7 +111,8 @@ EXPERIMENTS = {
         Experiment("figure4a", "Accuracy over alpha", "figure", note=_NOT_BUILT),
         Experiment("figure4b", "Accuracy over kappa", "figure", note=_NOT_BUILT),
         Experiment("figure4c", "Similarity in Upsilon: cosine, Euclidean, Gaussian", "figure", note=_NOT_BUILT),
-        Experiment("figure6", "Gradient norms during training", "figure", note=_NOT_BUILT),
+        Experiment("figure6", "Accuracy given q, x and the projected input", "figure", note=_NOT_BUILT),
+        Experiment("figure7", "Gradient norms during training", "figure", note=_NOT_BUILT),
         Experiment("figure8", "Training cost against GRPO (the 1.18x claim)", "figure", note=_NOT_BUILT),
     )
 }

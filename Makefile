@@ -1,0 +1,59 @@
+# The front door. `make help` lists every target with its cost; each target is one command of `python -m repro`.
+PROFILE ?= micro
+PYTHON ?= python3
+VENV ?= .venv
+EXTRAS ?= dev,notebooks
+LOCK ?= repro/env/cpu.lock
+SEEDS ?=
+ARMS ?=
+JOBS ?=
+SET ?=
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+REPRO := $(BIN)/python -m repro
+NARROW := $(if $(SEEDS),--seeds $(SEEDS)) $(if $(ARMS),--arms $(ARMS)) $(if $(JOBS),--jobs $(JOBS)) $(foreach kv,$(SET),--set $(kv))
+# One thread per cell: on small models more threads cost more than they give, and two cells side by side use two cores.
+export OMP_NUM_THREADS ?= 1
+export TOKENIZERS_PARALLELISM := false
+export HF_HUB_DISABLE_TELEMETRY := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help env doctor list plan test lint clean reproduce-% publish-%
+
+help: ## this list
+	@echo "make TARGET [PROFILE=smoke|micro|gpu|paper] [SEEDS=n] [ARMS=a,b] [JOBS=n] [SET=key=value]"
+	@echo
+	@echo "  reproduce-table1   Table 1: paper | independent | ours      smoke 2 min, micro 30 min, gpu and paper: make plan"
+	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
+	@echo
+	@echo "  times: two quiet cores, environment (about 3 minutes, once) aside. Tables not built yet: make list"
+
+env: $(STAMP) ## create the environment in .venv (about 3 min, 2 GB)
+$(STAMP): pyproject.toml $(LOCK)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than 3.11; run make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(LOCK) -e '.[$(EXTRAS)]'
+	@touch $@
+
+reproduce-%: $(STAMP)
+	@$(REPRO) run $* --profile $(PROFILE) $(NARROW)
+
+publish-%: $(STAMP)
+	@$(REPRO) publish $* --profile $(PROFILE) $(NARROW)
+
+list: $(STAMP) ## all tables and figures of the paper, with state (seconds)
+	@$(REPRO) list --profile $(PROFILE)
+
+plan: $(STAMP) ## what Table 1 would run, with estimated time; runs nothing (seconds)
+	@$(REPRO) plan table1 --profile $(PROFILE) $(NARROW)
+
+doctor: $(STAMP) ## check versions, threads, memory, disk, GPU (seconds)
+	@$(REPRO) doctor --profile $(PROFILE)
+
+test: $(STAMP) ## all tests (about 10 min on two cores)
+	@$(BIN)/ruff check gcpo repro tests notebooks
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests
+
+clean: ## remove the environment and caches; results stay
+	rm -rf $(VENV) .cache .pytest_cache .ruff_cache
