@@ -1,0 +1,57 @@
+"""From counts of right answers to intervals, tests and verdicts; numpy and scipy only, every generator explicit.
+
+`metrics` scores samples, `intervals` is the one source of confidence intervals in tables, `bootstrap` resamples,
+`hypotheses` holds the tests, `verdicts` the closed lists of words. Scores are fractions in [0, 1]; tables print points.
+Does not read files and does not know what a cell, a model or a benchmark is.
+"""
+
+from repro.stats.bootstrap import (
+    hierarchical_bootstrap,
+    iqm,
+    percentile_interval,
+    probability_of_improvement,
+    seed_bootstrap,
+)
+from repro.stats.hypotheses import holm, mcnemar_exact, sign_flip_test
+from repro.stats.intervals import (
+    Counts,
+    Interval,
+    arm_interval,
+    difference_from_checkpoint,
+    paired_difference,
+    student_t_interval,
+    variance_components,
+    wilson_interval,
+)
+from repro.stats.metrics import avg_at_k, maj_at_k, mean_accuracy, pass_at_k
+from repro.stats.power import detectable_ratio, minimum_detectable_gap, power_of_gap
+from repro.stats.verdicts import cannot_be_run, cell_verdict, claim_verdict
+
+__all__ = [
+    "Counts",
+    "Interval",
+    "arm_interval",
+    "avg_at_k",
+    "cannot_be_run",
+    "cell_verdict",
+    "claim_verdict",
+    "detectable_ratio",
+    "difference_from_checkpoint",
+    "hierarchical_bootstrap",
+    "holm",
+    "iqm",
+    "maj_at_k",
+    "mcnemar_exact",
+    "mean_accuracy",
+    "minimum_detectable_gap",
+    "paired_difference",
+    "pass_at_k",
+    "percentile_interval",
+    "power_of_gap",
+    "probability_of_improvement",
+    "seed_bootstrap",
+    "sign_flip_test",
+    "student_t_interval",
+    "variance_components",
+    "wilson_interval",
+]
