@@ -13,6 +13,9 @@ _EXPORTS = {
     "DrGRPOTrainer": "gcpo.trainers.drgrpo",
     "GVPOConfig": "gcpo.trainers.gvpo",
     "GVPOTrainer": "gcpo.trainers.gvpo",
+    "GCPOConfig": "gcpo.trainers.gcpo",
+    "GCPOTrainer": "gcpo.trainers.gcpo",
+    "form_name": "gcpo.trainers.gcpo",
     "METHODS": "gcpo.trainers",
 }
 

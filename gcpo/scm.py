@@ -113,9 +113,9 @@ class ContextLayout:
         spare = self.budget - len(self._join(group, [[] for _ in views]))
         if self.overflow == "error" or spare < 0:
             raise ValueError(
-                f"a context of {len(ids)} tokens ({len(views)} views after a prompt of {len(group.prompt_ids)}) is over "
-                f"the budget of {self.budget}; raise max_context_length, use candidate_view='final_answer', or let "
-                "context_overflow='tails' cut the views"
+                f"a context of {len(ids)} tokens ({len(views)} views after a prompt of {len(group.prompt_ids)}) is "
+                f"over the budget of {self.budget}; want a larger max_context_length, candidate_view='final_answer', "
+                "or context_overflow='tails' to cut the views"
             )
         share = spare // max(len(views), 1)
         return self._join(group, [v[max(len(v) - share, 0) :] for v in views])

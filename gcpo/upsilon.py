@@ -102,7 +102,9 @@ def upsilon(
     return weight if upsilon_min is None else weight.clamp(min=upsilon_min)
 
 
-def centroid_upsilon(z: Tensor, *, alpha: float, similarity: str = "cosine", upsilon_min: float | None = None) -> Tensor:
+def centroid_upsilon(
+    z: Tensor, *, alpha: float, similarity: str = "cosine", upsilon_min: float | None = None
+) -> Tensor:
     """Υ with the projection off: α · cos(z_i, z̄), what Eq. 11 is when Ψ takes its expectation, 0.
 
     Given q and the candidates, the integrated outputs y_{n,l} are independent and identically distributed, so

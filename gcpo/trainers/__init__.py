@@ -1,6 +1,7 @@
 """One file per method. `METHODS` maps a method's id in tables to its configuration and trainer."""
 
 from gcpo.trainers.drgrpo import DrGRPOConfig, DrGRPOTrainer
+from gcpo.trainers.gcpo import GCPOConfig, GCPOTrainer
 from gcpo.trainers.grpo import PaperGRPOConfig, PaperGRPOTrainer
 from gcpo.trainers.gvpo import GVPOConfig, GVPOTrainer
 
@@ -8,4 +9,5 @@ METHODS: dict[str, tuple[type[PaperGRPOConfig], type[PaperGRPOTrainer]]] = {
     "grpo": (PaperGRPOConfig, PaperGRPOTrainer),
     "drgrpo": (DrGRPOConfig, DrGRPOTrainer),
     "gvpo": (GVPOConfig, GVPOTrainer),
+    "gcpo": (GCPOConfig, GCPOTrainer),
 }

@@ -1,0 +1,259 @@
+"""GCPO (arXiv 2508.05428) on TRL: GRPO with B_i = A_i · Υ_i for A_i (Eq. 11) and one more KL term (Eqs. 12-13).
+
+Three edits to `PaperGRPOTrainer`, each headed "GCPO modification": the advantages and the contexts at rollout, where
+groups are whole and the policy is π_old, and the KL term in the loss. Groups of equal rewards are left out of all three
+and cost nothing. Not run under ZeRO-3; text models only.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import nullcontext
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from gcpo import trl_adapter
+from gcpo.divergence import causal_kl_loss, causal_ref_logps, divergence_statistics, psi_probability
+from gcpo.estimators import Estimator, Evidence, ScoringRows
+from gcpo.scm import Group
+from gcpo.trainers.gcpo_config import GCPOConfig, form_name
+from gcpo.trainers.gcpo_policy import TrainerPolicy, context_layout, padded
+from gcpo.trainers.grpo import PaperGRPOConfig, PaperGRPOTrainer
+from gcpo.upsilon import constant_control, shuffled_control, signed_weight, upsilon, upsilon_statistics
+
+__all__ = ["GCPOConfig", "GCPOTrainer", "form_name"]
+
+# Per-row entries added to a rollout; TRL shuffles and splits them with the rows
+CONTEXT_IDS, CONTEXT_MASK = "causal_context_ids", "causal_context_mask"
+ROW_WEIGHTS, PSI = "causal_row_weights", "causal_psi"
+
+_ROLLOUT_METRICS = (
+    *(f"upsilon/{name}" for name in ("mean", "within_group_std", "share_negative")),
+    *(f"upsilon/{name}" for name in ("cosine_without_psi", "psi_norm_ratio")),
+    *(f"gcpo/tokens_{name}" for name in ("sampled", "featured", "scored")),
+    *(f"gcpo/seconds_{name}" for name in ("sampled", "featured", "scored", "extras")),
+    *("gcpo/groups_used", "gcpo/feature_miss_rate", "gcpo/context_length"),
+)
+_COUNTS = ("gcpo/tokens_", "gcpo/seconds_")  # 0 where nothing was done; the others are then NaN, "no value"
+_LOSS_METRICS = ("target_share_nonpositive", "target_share_above_one", "share_capped", "k3", "context_logp")
+
+
+class GCPOTrainer(PaperGRPOTrainer):
+    """GCPO: TRL's rollouts and clipped objective, with Υ on the advantages and κ · D' on the loss (Eq. 10)."""
+
+    config_class: ClassVar[type[PaperGRPOConfig]] = GCPOConfig
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.layout = None if self.args.is_plain_grpo else context_layout(self)
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        args = self.args
+        due = self.model.training and not args.is_plain_grpo and self.state.global_step % args.gcpo_every == 0
+        if not due:
+            return super()._generate_and_score_completions(inputs)
+        free = args.needs_features and args.feature_input == "q_o"
+        with trl_adapter.recorded_generation_states(self) if free else nullcontext([]) as states:
+            rollout = super()._generate_and_score_completions(inputs)
+        started = time.perf_counter()
+        metrics = {name: 0.0 if name.startswith(_COUNTS) else math.nan for name in _ROLLOUT_METRICS}
+        rollout = self._with_causal_terms(rollout, inputs, states, metrics)
+        metrics["gcpo/seconds_extras"] = time.perf_counter() - started
+        for name, value in metrics.items():
+            trl_adapter.log_metric(self, name, value)
+        return rollout
+
+    def _with_causal_terms(
+        self, rollout: dict[str, Any], inputs: list[dict[str, Any]], states: list[Tensor], metrics: dict[str, float]
+    ) -> dict[str, Any]:
+        """The rollout with Υ on its advantages and, where κ > 0, each row's context, weight and Ψ term."""
+        args, n = self.args, self.args.num_generations
+        advantages = rollout["advantages"].view(-1, n)
+        used = self._used_groups(advantages)
+        metrics["gcpo/groups_used"] = len(used) / len(advantages)
+        if args.kappa > 0:
+            rollout |= _no_rows(rollout, with_psi=args.eq13 != "p_q")
+        if not used:
+            return rollout
+        generator = torch.Generator().manual_seed(self._seed_of(rollout))
+        groups = _groups(rollout, inputs, used, n)
+        policy = TrainerPolicy(self, self.layout, seed=int(torch.randint(2**62, (), generator=generator)))
+        estimator = Estimator(args.sampling, self.layout, policy)
+        shuffled = args.candidate_order == "shuffled"
+        orders = [torch.randperm(n, generator=generator).tolist() if shuffled else None for _ in used]
+        needs_psi = args.kappa > 0 and args.eq13 != "p_q"
+        evidence = None
+        if args.needs_features:
+            z = self._known_features(policy, groups, used, states)
+            evidence = estimator.evidence(groups, integrate=needs_psi, z=z, orders=orders)
+        elif needs_psi:  # B_i = A_i: only Eq. 13 reads what is sampled
+            evidence = estimator.evidence(
+                groups, integrate=True, z=advantages.new_zeros(len(used), n, 1), orders=orders
+            )
+        if args.needs_features:
+            # GCPO modification 1 (Eq. 11): B_i = A_i · Υ_i
+            weight = self._upsilon(evidence, generator)
+            metrics |= {f"upsilon/{k}": v for k, v in self._upsilon_metrics(evidence, weight).items()}
+            advantages = advantages.clone()
+            advantages[used] *= signed_weight(weight, advantages[used], sign_rule=args.sign_rule)
+            rollout["advantages"] = advantages.view(-1)
+        if args.kappa > 0:
+            # GCPO modification 2 (Eq. 13): the context x_i of the rows of Eq. 12, and Ψ π(y_i | x_i) under π_old
+            chosen = self._chosen_rows(len(used), generator)
+            scored = estimator.scoring_rows(groups, chosen, evidence if needs_psi else None, orders=orders)
+            self._store_rows(rollout, [used[g] * n + i for g, i in chosen], scored)
+            metrics["gcpo/context_length"] = sum(map(len, scored.contexts)) / len(scored.contexts)
+        for name in policy.tokens:
+            metrics[f"gcpo/tokens_{name}"] = float(policy.tokens[name])
+            metrics[f"gcpo/seconds_{name}"] = policy.seconds[name]
+        if policy.feature_count:
+            metrics["gcpo/feature_miss_rate"] = policy.feature_misses / policy.feature_count
+        return rollout
+
+    def _used_groups(self, advantages: Tensor) -> list[int]:
+        """Groups whose rewards differ. All ranks use equally many, so that collective calls inside sampling match."""
+        differ = advantages.amax(dim=1) > advantages.amin(dim=1)
+        if not self.args.skip_zero_std:
+            differ = torch.ones_like(differ)
+        count = differ.sum()
+        if self.accelerator.num_processes > 1:
+            count = self.accelerator.gather(count).max()
+        return sorted(torch.argsort(differ.int(), descending=True, stable=True)[: int(count)].tolist())
+
+    def _seed_of(self, rollout: dict[str, Any]) -> int:
+        """A seed for GCPO's own draws: equal after a resume, different between ranks and rollouts."""
+        drawn = int(rollout["completion_ids"].sum())
+        return hash((self.args.seed, self.state.global_step, self.accelerator.process_index, drawn)) % 2**62
+
+    def _known_features(
+        self, policy: TrainerPolicy, groups: list[Group], used: list[int], states: list[Tensor]
+    ) -> Tensor | None:
+        """Step 1's features [groups, n, dim] from the states that sampling left; the few it lacks by a forward pass."""
+        if not states:
+            return None
+        n = self.args.num_generations
+        outputs = [y for group in groups for y in group.candidates]
+        index = torch.tensor(policy.feature_indices(outputs)) + 1  # entry 0 is the last prompt token's
+        rows = torch.tensor([g * n + i for g in used for i in range(n)])
+        known = torch.stack(states, dim=1)  # [rows of the rollout, decoding steps, dim]
+        features = known[rows.to(known.device), index.clamp(max=known.size(1) - 1).to(known.device)].float()
+        missing = (index >= known.size(1)).nonzero().flatten().tolist()
+        count = len(missing)
+        if self.accelerator.num_processes > 1:
+            count = int(self.accelerator.gather(torch.tensor(count, device=features.device)).max())
+        if count:
+            wanted = (missing + [0] * count)[:count]  # as many rows on every rank
+            prompts = [groups[r // n].prompt_ids for r in wanted]
+            features[wanted] = policy.features(prompts, [outputs[r] for r in wanted]).to(features)
+        return features.view(len(used), n, -1)
+
+    def _upsilon(self, evidence: Evidence, generator: torch.Generator) -> Tensor:
+        args = self.args
+        weight = upsilon(
+            evidence.z, evidence.x_mean, evidence.phi_mean,
+            alpha=args.alpha, similarity=args.similarity, upsilon_min=args.upsilon_min,
+        )  # fmt: skip
+        if args.upsilon_control == "constant":
+            return constant_control(weight)
+        if args.upsilon_control == "shuffled":
+            return shuffled_control(weight, generator=generator)
+        return weight
+
+    def _upsilon_metrics(self, evidence: Evidence, weight: Tensor) -> dict[str, float]:
+        return upsilon_statistics(evidence.z, evidence.x_mean, evidence.phi_mean, weight)
+
+    def _chosen_rows(self, num_groups: int, generator: torch.Generator) -> list[tuple[int, int]]:
+        """ceil(f n) random candidates of every group, in order."""
+        n, count = self.args.num_generations, self._rows_per_group
+        picks = torch.rand(num_groups, n, generator=generator).argsort(dim=1)[:, :count].sort(dim=1).values
+        return [(g, i) for g, row in enumerate(picks.tolist()) for i in row]
+
+    @property
+    def _rows_per_group(self) -> int:
+        return math.ceil(self.args.kappa_row_fraction * self.args.num_generations)
+
+    def _store_rows(self, rollout: dict[str, Any], rows: list[int], scored: ScoringRows) -> None:
+        """Write contexts, weights and Ψ of the chosen rows into the rollout's per-row tensors."""
+        n, device = self.args.num_generations, rollout["completion_ids"].device
+        ids, mask = padded(scored.contexts, side="left", device=device)
+        total = len(rollout["completion_ids"])
+        for name, part in ((CONTEXT_IDS, ids), (CONTEXT_MASK, mask)):
+            rollout[name] = part.new_zeros(total, part.size(1))
+            rollout[name][rows] = part
+        rollout[ROW_WEIGHTS][rows] = n / self._rows_per_group
+        if scored.p_x is not None:
+            psi = psi_probability(
+                scored.p_x, scored.p_x_l, eq13=self.args.eq13, group_size=n, num_integrated=self.args.num_integrated
+            )
+            rollout[PSI][rows, : psi.size(1)] = psi
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
+        if ROW_WEIGHTS not in inputs:
+            return super()._compute_loss(model, inputs)
+        with trl_adapter.recorded_per_token_logps(self) as recorded:
+            loss = super()._compute_loss(model, inputs)
+        # π_θ is still π_old where TRL keeps no old log-probs: one update per rollout
+        old_logps = inputs.get("old_per_token_logps", recorded[0])
+        return loss + self._causal_kl(model, inputs, old_logps)
+
+    def _causal_kl(self, model: Any, inputs: dict[str, Any], old_logps: Tensor) -> Tensor:
+        """GCPO modification 3 (Eqs. 10 and 12): κ · D', over the scored rows of this micro-batch."""
+        args, started = self.args, time.perf_counter()
+        metrics = dict.fromkeys((*_LOSS_METRICS, "seconds"), math.nan)
+        weights = inputs[ROW_WEIGHTS]
+        rows = weights.nonzero().flatten()
+        anywhere = len(rows)
+        if self.accelerator.num_processes > 1:
+            anywhere = int(self.accelerator.gather(torch.tensor(anywhere, device=weights.device)).max())
+        loss = old_logps.new_zeros(())
+        if anywhere:
+            own = len(rows) > 0
+            if not own:  # another rank scores rows: take part in its collective calls with weight 0
+                rows = torch.zeros(1, dtype=torch.long, device=weights.device)
+            context_ids, context_mask = _cropped(inputs[CONTEXT_IDS][rows], inputs[CONTEXT_MASK][rows], side="left")
+            ids, mask = _cropped(inputs["completion_ids"][rows], inputs["completion_mask"][rows], side="right")
+            width = ids.size(1)
+            psi = inputs[PSI][rows, :width] if PSI in inputs else None
+            target, raw = causal_ref_logps(old_logps[rows, :width].exp().float(), psi, floor=args.causal_ref_floor)
+            logps = trl_adapter.per_token_logps(self, model, context_ids, context_mask, ids, mask).float()
+            loss = causal_kl_loss(
+                target, logps, mask, weights[rows], num_rows=len(weights), log_ratio_cap=args.log_ratio_cap
+            ) * (args.kappa * (args.num_generations if args.kappa_norm == "sum" else 1))
+            if own:
+                metrics |= divergence_statistics(raw, target, logps, mask, log_ratio_cap=args.log_ratio_cap)
+            metrics["seconds"] = time.perf_counter() - started
+        for name, value in metrics.items():
+            trl_adapter.log_metric(self, f"causal_kl/{name}", value)
+        return loss / self.current_gradient_accumulation_steps
+
+
+def _groups(rollout: dict[str, Any], inputs: list[dict[str, Any]], used: list[int], n: int) -> list[Group]:
+    """The used groups as token lists; a group's rows are consecutive until TRL shuffles them."""
+    prompts, completions = (
+        [ids[mask.bool()].tolist() for ids, mask in zip(ids.cpu(), masks.cpu(), strict=True)]
+        for ids, masks in ((rollout[f"{part}_ids"], rollout[f"{part}_mask"]) for part in ("prompt", "completion"))
+    )
+    return [Group(prompts[g * n], completions[g * n : (g + 1) * n], inputs[g * n]["prompt"]) for g in used]
+
+
+def _no_rows(rollout: dict[str, Any], *, with_psi: bool) -> dict[str, Tensor]:
+    """The per-row entries of a rollout of which no row is scored."""
+    ids = rollout["completion_ids"]
+    empty = {name: ids.new_zeros(len(ids), 1) for name in (CONTEXT_IDS, CONTEXT_MASK)}
+    empty[ROW_WEIGHTS] = torch.zeros(len(ids), device=ids.device)
+    if with_psi:
+        empty[PSI] = torch.zeros(ids.shape, device=ids.device)
+    return empty
+
+
+def _cropped(ids: Tensor, mask: Tensor, *, side: str) -> tuple[Tensor, Tensor]:
+    """(ids, mask) without the columns that pad every row; at least one column is left."""
+    real = mask.any(dim=0).nonzero().flatten()
+    if side == "left":
+        start = int(real[0]) if len(real) else mask.size(1) - 1
+        return ids[:, start:], mask[:, start:]
+    end = int(real[-1]) + 1 if len(real) else 1
+    return ids[:, :end], mask[:, :end]

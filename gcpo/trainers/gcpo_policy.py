@@ -1,0 +1,193 @@
+"""π_old as GCPO's estimators see it: the trainer's own model and sampler, with a count of tokens and seconds.
+
+Does: sample, read features and score, in batches of similar length; render contexts for chat models. Does not: carry a
+gradient, or change the random numbers of the rollouts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from gcpo import trl_adapter
+from gcpo.scm import ContextLayout, Ids, feature_index
+
+
+def padded(rows: list[Ids], *, side: str, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(ids, mask), both int64 [rows, longest], padded on `side`; ids are 0 at padding. At least one column."""
+    tensors = [torch.tensor(row, dtype=torch.long) for row in rows]
+    masks = [torch.ones_like(t) for t in tensors]
+    ids, mask = (pad_sequence(part, batch_first=True, padding_side=side) for part in (tensors, masks))
+    if ids.size(1) == 0:
+        ids, mask = ids.new_zeros(len(rows), 1), mask.new_zeros(len(rows), 1)
+    return ids.to(device), mask.to(device)
+
+
+def similar_lengths(lengths: list[int], batch_size: int) -> list[list[int]]:
+    """Row numbers in batches of at most `batch_size`, sorted by length so that little is padded."""
+    order = sorted(range(len(lengths)), key=lambda row: lengths[row])
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+class TrainerPolicy:
+    """The `gcpo.estimators.Policy` of one rollout, by the adapter's functions on a trainer.
+
+    tokens: "sampled", "featured", "scored" so far. seconds: by the same names, as the host sees them.
+    feature_misses: how often the asked feature position did not exist, of `feature_count`.
+    """
+
+    def __init__(self, trainer: Any, layout: ContextLayout, *, seed: int) -> None:
+        self.trainer, self.layout, self.args = trainer, layout, trainer.args
+        self.device = trainer.accelerator.device
+        self._seed = seed
+        self.tokens = dict.fromkeys(("sampled", "featured", "scored"), 0)
+        self.seconds = dict.fromkeys(("sampled", "featured", "scored"), 0.0)
+        self.feature_misses, self.feature_count = 0, 0
+
+    def sample(self, contexts: list[Ids]) -> list[Ids]:
+        with self._phase("sampled"), trl_adapter.preserved_rng_state(self.device):
+            # numbers of its own: going on from the saved state would hand the next rollout the same draws
+            torch.manual_seed(self._seed)
+            self._seed += 1
+            outputs = trl_adapter.generate_continuations(
+                self.trainer, contexts, preserve_rng=False, batch_size=self.args.extra_batch_size
+            )
+        self.tokens["sampled"] += sum(map(len, outputs))
+        return outputs
+
+    def features(self, prompts: list[Ids], outputs: list[Ids]) -> Tensor:
+        index = self.feature_indices(outputs)
+        reads_q = self.args.feature_input == "q_o"
+        # nothing after the feature's token can change its state in a causal model
+        rows = [(q if reads_q else []) + o[: i + 1] for q, o, i in zip(prompts, outputs, index, strict=True)]
+        with self._phase("featured"):
+            return self._batched(rows, self._last_states)
+
+    def score(self, contexts: list[Ids], outputs: list[Ids], *, features: bool) -> tuple[Tensor, Tensor | None]:
+        width = max(map(len, outputs))
+        index = self.feature_indices(outputs) if features else [0] * len(outputs)
+        pairs = list(zip(contexts, outputs, index, strict=True))
+        with self._phase("scored"):
+            if not features:
+                return self._batched(pairs, lambda rows: self._token_probs(rows, width)), None
+            both = self._batched(pairs, lambda rows: torch.cat(self._probs_and_states(rows, width), dim=1))
+        return both[:, :width], both[:, width:]
+
+    def feature_indices(self, outputs: list[Ids]) -> list[int]:
+        """Where in each output its feature is read; misses are counted."""
+        layout, position = self.layout, self.args.feature_position
+        found = [
+            feature_index(o, position=position, marker_ids=layout.marker_ids, eos_ids=layout.eos_ids) for o in outputs
+        ]
+        self.feature_count += len(found)
+        self.feature_misses += sum(not as_asked for _, as_asked in found)
+        return [index for index, _ in found]
+
+    def _last_states(self, rows: list[Ids]) -> Tensor:
+        self.tokens["featured"] += sum(map(len, rows))
+        ids, mask = padded(rows, side="left", device=self.device)
+        return trl_adapter.hidden_states(self.trainer, self.trainer.model, ids, mask)[:, -1].float()
+
+    def _token_probs(self, rows: list[tuple[Ids, Ids, int]], width: int) -> Tensor:
+        batch = self._scoring_batch(rows)
+        with trl_adapter.scoring(self.trainer):
+            logps = trl_adapter.per_token_logps(self.trainer, self.trainer.model, *batch)
+        return _widened(logps.float().exp() * batch[3], width)
+
+    def _probs_and_states(self, rows: list[tuple[Ids, Ids, int]], width: int) -> tuple[Tensor, Tensor]:
+        batch = self._scoring_batch(rows)
+        logps, states = trl_adapter.last_hidden_states(self.trainer, self.trainer.model, *batch)
+        at = torch.tensor([index for _, _, index in rows], device=self.device) + batch[0].size(1)
+        features = states[torch.arange(len(rows), device=self.device), at]
+        return _widened(logps.float().exp() * batch[3], width), features.float()
+
+    def _scoring_batch(self, rows: list[tuple[Ids, Ids, int]]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        self.tokens["scored"] += sum(len(context) + len(output) for context, output, _ in rows)
+        contexts = padded([context for context, _, _ in rows], side="left", device=self.device)
+        return (*contexts, *padded([output for _, output, _ in rows], side="right", device=self.device))
+
+    def _batched(self, rows: list, run: Callable[[list], Tensor]) -> Tensor:
+        """`run` over batches of similar length, results in the order of `rows`."""
+        lengths = [len(row) if isinstance(row, list) else len(row[0]) + len(row[1]) for row in rows]
+        batches = similar_lengths(lengths, self.args.extra_batch_size or self.args.per_device_train_batch_size)
+        results = torch.cat([run([rows[r] for r in batch]) for batch in batches])
+        order = torch.tensor([r for batch in batches for r in batch], device=results.device)
+        return results[order.argsort()]
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.perf_counter() - started
+
+
+def _widened(probs: Tensor, width: int) -> Tensor:
+    return torch.nn.functional.pad(probs, (0, width - probs.size(1)))
+
+
+def context_layout(trainer: Any) -> ContextLayout:
+    """The layout that a trainer's configuration, tokenizer and model ask for.
+
+    Raises ValueError before training where a separator or marker is not in the vocabulary, or where the longest
+    candidates cannot fit the budget.
+    """
+    args, tokenizer = trainer.args, trainer.processing_class
+    positions = getattr(trainer.model.config, "max_position_embeddings", None)
+    budget = args.max_context_length
+    if budget is None and positions is not None:
+        budget = positions - args.max_completion_length
+    closing = args.candidate_separator if args.closing_separator is None else args.closing_separator
+    needs_ids = args.integration_template is None
+    marker_used = args.candidate_view == "final_answer" or args.feature_position == "answer_marker"
+    layout = ContextLayout(
+        separator_ids=_token_ids(tokenizer, args.candidate_separator, "candidate_separator") if needs_ids else [],
+        closing_ids=_token_ids(tokenizer, closing, "closing_separator") if needs_ids else [],
+        marker_ids=_token_ids(tokenizer, args.answer_marker, "answer_marker") if marker_used else [],
+        eos_ids=list(trainer.eos_token_ids),
+        view=args.candidate_view,
+        budget=budget,
+        overflow=args.context_overflow,
+        render=None if needs_ids else lambda prompt, views: _render(trainer, prompt, views),
+    )
+    longest = args.num_generations * (args.max_completion_length + len(layout.separator_ids))
+    if args.candidate_view == "full" and args.context_overflow == "error" and budget is not None and longest > budget:
+        raise ValueError(
+            f"candidate_view='full' may put {longest} tokens ({args.num_generations} candidates of "
+            f"{args.max_completion_length}) into a context, over the budget of {budget}; want "
+            "candidate_view='final_answer', a shorter max_completion_length, or context_overflow='tails'"
+        )
+    return layout
+
+
+def _token_ids(tokenizer: Any, text: str, name: str) -> Ids:
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if not ids or tokenizer.unk_token_id in ids:
+        raise ValueError(f"{name} {text!r} is not in the tokenizer's vocabulary; want a text that it can encode")
+    return ids
+
+
+def _render(trainer: Any, prompt: Any, views: list[Ids]) -> Ids:
+    """A text context: the question, the numbered candidates, and the request for one solution."""
+    args = trainer.args
+    answers = trainer.processing_class.batch_decode(views, skip_special_tokens=True)
+    entries = [
+        args.candidate_template.replace("{number}", str(k)).replace("{answer}", answer.strip())
+        for k, answer in enumerate(answers, start=1)
+    ]
+
+    def fill(question: str) -> str:
+        before, after = args.integration_template.split("{candidates}", 1)  # a question may hold braces of its own
+        return before.replace("{question}", question) + "\n\n".join(entries) + after.replace("{question}", question)
+
+    if isinstance(prompt, str):
+        return trl_adapter.tokenize_prompts(trainer, [fill(prompt)])[0]
+    last = prompt[-1]
+    return trl_adapter.tokenize_prompts(trainer, [[*prompt[:-1], {**last, "content": fill(last["content"])}]])[0]
