@@ -13,6 +13,7 @@ expected                 what `repro.audit` must find; a difference means a wron
 """
 
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -40,6 +41,11 @@ def load_table(name: str) -> pd.DataFrame:
     """
     if name not in FILES:
         raise BadInput(f"no transcription named {name!r} in repro/paper; want one of {', '.join(FILES)}")
+    return _read(name).copy()
+
+
+@cache
+def _read(name: str) -> pd.DataFrame:
     frame = pd.read_csv(PAPER_DIR / f"{name}.csv", dtype=str, keep_default_na=False)
     for text, number in NUMERIC.items():
         if text in frame and name != "figures":
