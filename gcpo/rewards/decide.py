@@ -1,0 +1,128 @@
+"""The verdict on one answer, without processes: identical text, then words, then values, then the general engine.
+
+Runs in the main thread of a worker. Bounded: the answer is at most `MAX_ANSWER` characters, every step before the
+engine is linear or guarded, the engine runs under an alarm.
+"""
+
+import re
+
+import mpmath
+
+from gcpo.rewards import engine
+from gcpo.rewards.compare import same_answer
+from gcpo.rewards.evaluate import DIGITS
+from gcpo.rewards.lexer import LexError, Token, tokenize
+from gcpo.rewards.nodes import symbols
+from gcpo.rewards.parser import Parsed, Parser, parse_answer
+from gcpo.rewards.verdict import CORRECT, TIMEOUT, UNPARSEABLE_PREDICTION, WRONG
+from gcpo.rewards.vocabulary import UNIT_LETTERS
+
+ENGINE_SECONDS = 1.5  # of the worker's own time, for both readings and the comparison
+INNER_SECONDS = 5.0  # of wall time, for the whole decision
+
+_TEXT_COMMAND = re.compile(r"\\(?:text\w*|mbox|mathrm|mathbf|operatorname|hbox)\s*\{")
+_WORDS = re.compile(r"[A-Za-z][A-Za-z .,;'()-]*")
+_GAPS = re.compile(r"\\[ ,;:!]|~|\\quad|\$|[{}]|\\\\")
+
+
+def decide(gold: str, answer: str) -> tuple[str, str]:
+    """Reason and detail for an answer that stood in a box. Both strings are non-empty; the gold's braces balance."""
+    try:
+        with engine.alarm(INNER_SECONDS), mpmath.workdps(DIGITS):
+            return _decide(gold, answer)
+    except engine.OutOfTime:
+        return TIMEOUT, "inner_limit"
+
+
+def _decide(gold: str, answer: str) -> tuple[str, str]:
+    if canonical(gold) == canonical(answer):
+        return CORRECT, "identical"
+    gold_words, answer_words = words(gold), words(answer)
+    if gold_words and gold_words == answer_words:
+        return CORRECT, "text"
+    if gold_words and _TEXT_COMMAND.search(gold) and not _number_word(gold):
+        return WRONG, "text"
+    gold_reading, answer_reading = _reading(gold), _reading(answer)
+    if gold_reading and answer_reading:
+        verdict = same_answer(gold_reading, answer_reading)
+        if verdict is False and not symbols(gold_reading.tree) and symbols(answer_reading.tree):
+            bare = without_bare_unit(answer)
+            verdict = bool(bare and same_answer(gold_reading, bare))
+        if verdict is not None:
+            return (CORRECT if verdict else WRONG), "value"
+    return _ask_engine(gold, answer, parsed=answer_reading is not None)
+
+
+def _ask_engine(gold: str, answer: str, *, parsed: bool) -> tuple[str, str]:
+    unreadable = (WRONG, "undecided") if parsed else (UNPARSEABLE_PREDICTION, "unreadable")
+    if not engine.is_safe(gold) or not engine.is_safe(answer):
+        return unreadable
+    try:
+        with engine.alarm(ENGINE_SECONDS, cpu=True):
+            answer_reading = engine.read(answer)
+            if answer_reading is None:
+                return unreadable
+            gold_reading = engine.read(gold)
+            if gold_reading is None:
+                return WRONG, "gold_read_as_text"
+            return (CORRECT if engine.same(gold_reading, answer_reading) else WRONG), "math_verify"
+    except engine.OutOfTime:
+        return TIMEOUT, "engine_limit"
+
+
+def _reading(text: str) -> Parsed | None:
+    try:
+        return parse_answer(text)
+    except ValueError:  # LexError, ParseError: outside the grammar
+        return None
+
+
+def canonical(text: str) -> str:
+    """The text without spacing, redundant commands and the case of words: equal strings are equal answers."""
+    try:
+        tokens = tokenize(text)
+    except LexError:
+        return re.sub(r"\s+|\\[,;:! ]|\$", "", text)
+    return "\x1f".join(
+        token.value.lower().replace(".", "") if token.kind == "text" else token.value for token in tokens
+    )
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of an answer that consists of words, in lower case and sorted by item; empty if it does not."""
+    plain = _GAPS.sub(" ", _TEXT_COMMAND.sub(" ", text)).strip(" .")
+    if not _WORDS.fullmatch(plain) or not re.search(r"[A-Za-z]{2}", plain):
+        return ()
+    items = re.split(r"[,;]|\band\b", plain.casefold().replace(".", ""))
+    return tuple(sorted(" ".join(item.strip(" ()").split()) for item in items if item.strip()))
+
+
+def _number_word(text: str) -> bool:
+    reading = _reading(text)
+    return reading is not None and reading.tree.kind == "num"
+
+
+def without_bare_unit(text: str) -> Parsed | None:
+    """The answer with a unit of one letter after a number dropped (`5 m`, `3 m/s^2`); None if there is none."""
+    tokens = tokenize(text)
+    end = len(tokens)
+    while end > 1 and (_is_unit_part(tokens[end - 1]) or _is_unit_exponent(tokens, end)):
+        end -= 1
+    if end == len(tokens) or tokens[end - 1].kind not in ("num", "op") or tokens[end].value in ("/", "*", "^"):
+        return None
+    try:
+        reading = Parser(tokens[:end]).parse()
+    except ValueError:
+        return None
+    return None if symbols(reading.tree) else reading
+
+
+def _is_unit_part(token: Token) -> bool:
+    return (token.kind == "letter" and token.value in UNIT_LETTERS) or token.value == "/" or token.bare
+
+
+def _is_unit_exponent(tokens: list[Token], end: int) -> bool:
+    token = tokens[end - 1]
+    if token.value in ("{", "}", "^"):
+        return end < len(tokens) or token.value == "}"
+    return token.kind == "num" and end >= 2 and tokens[end - 2].value in ("^", "{") and len(token.value) == 1

@@ -1,0 +1,144 @@
+"""Whether two formulas have the same value: exactly where they are rational, else to 48 digits at several points."""
+
+from fractions import Fraction
+
+import mpmath
+
+from gcpo.rewards.evaluate import (
+    Approx,
+    NoValue,
+    TooBig,
+    Undefined,
+    Value,
+    add,
+    approximate,
+    evaluate,
+    is_zero,
+    multiply,
+)
+from gcpo.rewards.nodes import Node, contains, symbols, walk
+
+RELATIVE_TOLERANCE = Fraction(1, 10**9)  # float noise around a decimal gold; never absolute
+_POSITIVE_POINTS = (
+    (0, Fraction(1, 3), Fraction(8, 3)),
+    (1, Fraction(0), Fraction(1)),
+    (2, Fraction(2), Fraction(9)),
+    (3, Fraction(1, 3), Fraction(8, 3)),
+    (4, Fraction(0), Fraction(1)),
+)
+_SIGNED_POINTS = ((5, Fraction(-3), Fraction(-1, 3)), (6, Fraction(-9), Fraction(9)))
+_ENOUGH = 2  # agreements without a disagreement; two random points of a false identity agree with probability ~ 0
+
+
+def close(gold: Value, other: Value, *, tolerant: bool) -> bool:
+    """Equal: exactly for fractions, within the evaluation error otherwise, or within 1e-9 relative if `tolerant`."""
+    if isinstance(gold, Fraction) and isinstance(other, Fraction):
+        return gold == other or (tolerant and abs(gold - other) <= RELATIVE_TOLERANCE * abs(gold))
+    difference = add(gold, multiply(Fraction(-1), other))
+    if is_zero(difference):
+        return True
+    size = abs(approximate(gold).value)
+    return tolerant and bool(abs(approximate(difference).value) <= size * mpmath.mpf(10) ** -9)
+
+
+def is_real(value: Value) -> bool:
+    return isinstance(value, Fraction) or is_zero(Approx(mpmath.im(value.value), value.scale))
+
+
+def signed_infinity(node: Node) -> int:
+    """+1 or -1 for an infinity, 0 for anything else."""
+    if node.kind == "const" and node.value == "inf":
+        return 1
+    if node.kind == "neg":
+        return -signed_infinity(node.args[0])
+    return 0
+
+
+def same_value(gold: Node, other: Node, *, tolerant: bool = False) -> bool | None:
+    """Whether two formulas are equal; None if that cannot be told here (a value too big, nothing defined anywhere).
+
+    Symbols stand for positive reals, unless an absolute value or the root of an even power asks about the sign.
+    """
+    if gold == other:
+        return True
+    infinities = signed_infinity(gold), signed_infinity(other)
+    if any(infinities):
+        return infinities[0] == infinities[1]
+    if not symbols(gold) and not symbols(other):
+        return _same_constant(gold, other, tolerant)
+    points = _POSITIVE_POINTS + (_SIGNED_POINTS if _asks_about_sign(gold) or _asks_about_sign(other) else ())
+    agreed = differed = 0
+    for point, low, high in points:
+        try:
+            a, b = evaluate(gold, point, low, high), evaluate(other, point, low, high)
+        except (Undefined, TooBig):
+            continue
+        except NoValue:
+            return False
+        if close(a, b, tolerant=tolerant):
+            agreed += 1
+        elif is_real(a) and is_real(b):
+            return False
+        else:  # principal branches may differ where a root or logarithm leaves the reals
+            differed += 1
+        if agreed >= _ENOUGH and len(points) == len(_POSITIVE_POINTS):
+            break
+    if agreed >= _ENOUGH:
+        return True
+    return False if differed else None
+
+
+def _same_constant(gold: Node, other: Node, tolerant: bool) -> bool | None:
+    try:
+        a = evaluate(gold)
+    except (Undefined, NoValue):
+        return False
+    except TooBig:
+        return None
+    try:
+        return close(a, evaluate(other), tolerant=tolerant)
+    except (Undefined, NoValue, TooBig):
+        return False
+
+
+def _asks_about_sign(node: Node) -> bool:
+    if contains(node, "abs"):
+        return True
+    return any(
+        part.value == "root" and part.args[0].kind == "pow" and part.args[0].value != "root" for part in walk(node)
+    )
+
+
+def ratio_of_differences(gold: tuple[Node, Node], other: tuple[Node, Node], *, tolerant: bool = False) -> int | None:
+    """Sign of the constant c with (gold left - right) = c (other left - right); 0 if there is no such constant.
+
+    None if it cannot be told. Two equations are the same up to a factor if c exists, two inequalities if it is > 0.
+    """
+    first: Value | None = None
+    agreed = 0
+    for point, low, high in _POSITIVE_POINTS + _SIGNED_POINTS:
+        try:
+            a, b = (
+                add(evaluate(left, point, low, high), multiply(Fraction(-1), evaluate(right, point, low, high)))
+                for left, right in (gold, other)
+            )
+        except (Undefined, TooBig):
+            continue
+        except NoValue:
+            return None
+        if not is_real(a) or not is_real(b):
+            continue
+        if is_zero(a) or is_zero(b):
+            if is_zero(a) != is_zero(b):
+                return 0
+            continue
+        if first is None:
+            first_a, first, agreed = a, b, 1
+        elif close(multiply(first_a, b), multiply(a, first), tolerant=tolerant):
+            agreed += 1
+        else:
+            return 0
+    if first is None or agreed <= _ENOUGH:
+        return None
+    quotient = approximate(first_a).value / approximate(first).value
+    return 1 if mpmath.re(quotient) > 0 else -1
