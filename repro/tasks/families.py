@@ -46,7 +46,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Problem:
-    """A prompt with its worked solution. `key` is a hash of the prompt: equal problems have equal keys, whatever the seed."""
+    """A prompt with its worked solution. `key` is a hash of the prompt: equal problems have equal keys."""
 
     family: str
     level: str
