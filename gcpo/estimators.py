@@ -35,6 +35,9 @@ class Policy(Protocol):
     def features(self, prompts: list[Ids], outputs: list[Ids]) -> Tensor:
         """Step 1's feature of each output, [N, dim]; `prompts` are used where the feature reads q and o."""
 
+    def sample_features(self, prompts: list[Ids], contexts: list[Ids]) -> Tensor:
+        """The feature of one sampled output per context, [N, dim]; `prompts` as in `features`."""
+
     def score(self, contexts: list[Ids], outputs: list[Ids], *, features: bool) -> tuple[Tensor, Tensor | None]:
         """Token probabilities of each output after its context, [N, T] with 0 at padding; features there if asked."""
 
@@ -57,6 +60,16 @@ class Sampling:
         """Whether x_i and x_{i,0} are one context, of which Step 2 takes the l = 0 slice instead of its own draw."""
         same = self.x_has_yn and self.phi_context == "replace" and self.phi_sampling == "printed"
         return self.step2_slice and same
+
+    @property
+    def averages_l0(self) -> bool:
+        """Whether l = 0 enters Φ; leave-one-out draws hold no y_n, so there is none among them to leave out."""
+        return self.phi_includes_l0 or self.phi_sampling != "printed"
+
+    @property
+    def phi_from(self) -> int:
+        """Where the terms of Φ begin in a list that starts with x_i."""
+        return (0 if self.shares_step2 else 1) + (0 if self.averages_l0 else 1)
 
 
 @dataclass(frozen=True)
@@ -85,12 +98,12 @@ class Evidence:
 class ScoringRows:
     """What Eq. 12 reads for some (group, candidate) rows.
 
-    contexts: x_i of each row. p_x [rows, T] and p_x_l [rows, T, terms] under the old policy, None for eq13 "p_q".
+    contexts: x_i of each row. token_probs: [rows, T, terms], of y_i under the old policy after x_i and every x_{i,l}
+    (x_{i,0} is x_i where the two are shared), without x_i where the caller has it; None for eq13 "p_q".
     """
 
     contexts: list[Ids]
-    p_x: Tensor | None = None
-    p_x_l: Tensor | None = None
+    token_probs: Tensor | None = None
 
 
 class Estimator:
@@ -126,35 +139,38 @@ class Estimator:
         x_mean, phi_mean = projection_means(
             features[:, :, first:],
             step2_features=features[:, :, 0] if first else None,
-            phi_includes_l0=self._phi_includes_l0,
+            phi_includes_l0=self.sampling.averages_l0,
         )
         return Evidence(z, x_mean, phi_mean, integrated, token_probs)
 
     def scoring_rows(
-        self, groups: Sequence[Group], rows: Rows, evidence: Evidence | None, *, orders: list | None = None
+        self,
+        groups: Sequence[Group],
+        rows: Rows,
+        evidence: Evidence | None,
+        *,
+        skip_x: bool = False,
+        orders: list | None = None,
     ) -> ScoringRows:
         """Contexts and token probabilities for the rows of Eq. 12.
 
         evidence: with the integrated outputs that Eq. 13 sums over; None for eq13 "p_q", where the context is
-        {q, y_k : k != i} and nothing is scored.
+        {q, y_k : k != i} and nothing is scored. skip_x: leave x_i unscored, whose probabilities the loss computes.
         """
         orders = orders or [None] * len(groups)
         if evidence is None:
             return ScoringRows([self.layout.without(groups[g], i, order=orders[g]) for g, i in rows])
         contexts = [self._contexts(groups[g], i, evidence.integrated, g, orders[g]) for g, i in rows]
+        first = 1 if skip_x else 0
         if evidence.token_probs is None:
-            outputs = [groups[g].candidates[i] for (g, i), row in zip(rows, contexts, strict=True) for _ in row]
-            scored, _ = self.policy.score([c for row in contexts for c in row], outputs, features=False)
-            probs = scored.view(len(rows), len(contexts[0]), -1)
+            scored = [
+                (c, groups[g].candidates[i]) for (g, i), row in zip(rows, contexts, strict=True) for c in row[first:]
+            ]
+            probs, _ = self.policy.score([c for c, _ in scored], [y for _, y in scored], features=False)
+            probs = probs.view(len(rows), len(contexts[0]) - first, -1)
         else:
-            probs = torch.stack([evidence.token_probs[g, i] for g, i in rows])
-        phi_from = (0 if self.sampling.shares_step2 else 1) + (0 if self._phi_includes_l0 else 1)
-        return ScoringRows([row[0] for row in contexts], probs[:, 0], probs[:, phi_from:].transpose(1, 2))
-
-    @property
-    def _phi_includes_l0(self) -> bool:
-        # leave-one-out draws hold no y_n, so there is no l = 0 among them to leave out
-        return self.sampling.phi_includes_l0 or self.sampling.phi_sampling != "printed"
+            probs = torch.stack([evidence.token_probs[g, i, first:] for g, i in rows])
+        return ScoringRows([row[0] for row in contexts], probs.transpose(1, 2))
 
     def _candidate_features(self, groups: Sequence[Group]) -> Tensor:
         outputs = [y for group in groups for y in group.candidates]
@@ -207,6 +223,6 @@ class Estimator:
             probs, features = self.policy.score(flat, [groups[g].candidates[i] for g, i in index], features=True)
             return features.view(*shape, 1, -1), probs.view(*shape, -1)
         count = self.sampling.num_context_outputs
-        outputs = self.policy.sample([context for context in flat for _ in range(count)])
         prompts = [groups[g].prompt_ids for g, _ in index for _ in range(count)]
-        return self.policy.features(prompts, outputs).view(*shape, count, -1), None
+        repeated = [context for context in flat for _ in range(count)]
+        return self.policy.sample_features(prompts, repeated).view(*shape, count, -1), None

@@ -168,6 +168,13 @@ def log_metric(trainer: Any, name: str, value: float | Tensor) -> None:
     trainer._metrics[mode][name].append(trainer.accelerator.gather(local).nanmean().item())
 
 
+def largest_over_ranks(trainer: Any, count: int) -> int:
+    """The largest `count` of any rank: every rank must call it, and can then run equally many rows."""
+    if trainer.accelerator.num_processes == 1:
+        return count
+    return int(trainer.accelerator.gather(torch.tensor([count], device=trainer.accelerator.device)).max())
+
+
 def with_row_index(rollout: dict[str, Any]) -> dict[str, Any]:
     """The rollout plus each row's place in it, so that the order survives TRL's row shuffle."""
     completion_ids = rollout["completion_ids"]

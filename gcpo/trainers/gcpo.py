@@ -28,7 +28,7 @@ __all__ = ["GCPOConfig", "GCPOTrainer", "form_name"]
 
 # Per-row entries added to a rollout; TRL shuffles and splits them with the rows
 CONTEXT_IDS, CONTEXT_MASK = "causal_context_ids", "causal_context_mask"
-ROW_WEIGHTS, PSI = "causal_row_weights", "causal_psi"
+ROW_WEIGHTS, CONTEXT_PROBS = "causal_row_weights", "causal_context_probs"
 
 _ROLLOUT_METRICS = (
     *(f"upsilon/{name}" for name in ("mean", "within_group_std", "share_negative")),
@@ -55,7 +55,7 @@ class GCPOTrainer(PaperGRPOTrainer):
         due = self.model.training and not args.is_plain_grpo and self.state.global_step % args.gcpo_every == 0
         if not due:
             return super()._generate_and_score_completions(inputs)
-        free = args.needs_features and args.feature_input == "q_o"
+        free = args.needs_features and args.feature_input == "context"
         with trl_adapter.recorded_generation_states(self) if free else nullcontext([]) as states:
             rollout = super()._generate_and_score_completions(inputs)
         started = time.perf_counter()
@@ -75,7 +75,7 @@ class GCPOTrainer(PaperGRPOTrainer):
         used = self._used_groups(advantages)
         metrics["gcpo/groups_used"] = len(used) / len(advantages)
         if args.kappa > 0:
-            rollout |= _no_rows(rollout, with_psi=args.eq13 != "p_q")
+            rollout |= self._no_rows(rollout)
         if not used:
             return rollout
         generator = torch.Generator().manual_seed(self._seed_of(rollout))
@@ -87,7 +87,7 @@ class GCPOTrainer(PaperGRPOTrainer):
         needs_psi = args.kappa > 0 and args.eq13 != "p_q"
         evidence = None
         if args.needs_features:
-            z = self._known_features(policy, groups, used, states)
+            z = self._candidate_features(policy, groups, used, states)
             evidence = estimator.evidence(groups, integrate=needs_psi, z=z, orders=orders)
         elif needs_psi:  # B_i = A_i: only Eq. 13 reads what is sampled
             evidence = estimator.evidence(
@@ -103,7 +103,10 @@ class GCPOTrainer(PaperGRPOTrainer):
         if args.kappa > 0:
             # GCPO modification 2 (Eq. 13): the context x_i of the rows of Eq. 12, and Ψ π(y_i | x_i) under π_old
             chosen = self._chosen_rows(len(used), generator)
-            scored = estimator.scoring_rows(groups, chosen, evidence if needs_psi else None, orders=orders)
+            # while π_θ is π_old, the loss pass itself gives π_old(y_i | x_i)
+            skip_x = "old_per_token_logps" not in rollout
+            read = evidence if needs_psi else None
+            scored = estimator.scoring_rows(groups, chosen, read, skip_x=skip_x, orders=orders)
             self._store_rows(rollout, [used[g] * n + i for g, i in chosen], scored)
             metrics["gcpo/context_length"] = sum(map(len, scored.contexts)) / len(scored.contexts)
         for name in policy.tokens:
@@ -118,37 +121,25 @@ class GCPOTrainer(PaperGRPOTrainer):
         differ = advantages.amax(dim=1) > advantages.amin(dim=1)
         if not self.args.skip_zero_std:
             differ = torch.ones_like(differ)
-        count = differ.sum()
-        if self.accelerator.num_processes > 1:
-            count = self.accelerator.gather(count).max()
-        return sorted(torch.argsort(differ.int(), descending=True, stable=True)[: int(count)].tolist())
+        count = trl_adapter.largest_over_ranks(self, int(differ.sum()))
+        return sorted(torch.argsort(differ.int(), descending=True, stable=True)[:count].tolist())
 
     def _seed_of(self, rollout: dict[str, Any]) -> int:
         """A seed for GCPO's own draws: equal after a resume, different between ranks and rollouts."""
         drawn = int(rollout["completion_ids"].sum())
         return hash((self.args.seed, self.state.global_step, self.accelerator.process_index, drawn)) % 2**62
 
-    def _known_features(
+    def _candidate_features(
         self, policy: TrainerPolicy, groups: list[Group], used: list[int], states: list[Tensor]
-    ) -> Tensor | None:
-        """Step 1's features [groups, n, dim] from the states that sampling left; the few it lacks by a forward pass."""
-        if not states:
-            return None
+    ) -> Tensor:
+        """Step 1's features z_i, [groups, n, dim]."""
         n = self.args.num_generations
         outputs = [y for group in groups for y in group.candidates]
-        index = torch.tensor(policy.feature_indices(outputs)) + 1  # entry 0 is the last prompt token's
-        rows = torch.tensor([g * n + i for g in used for i in range(n)])
-        known = torch.stack(states, dim=1)  # [rows of the rollout, decoding steps, dim]
-        features = known[rows.to(known.device), index.clamp(max=known.size(1) - 1).to(known.device)].float()
-        missing = (index >= known.size(1)).nonzero().flatten().tolist()
-        count = len(missing)
-        if self.accelerator.num_processes > 1:
-            count = int(self.accelerator.gather(torch.tensor(count, device=features.device)).max())
-        if count:
-            wanted = (missing + [0] * count)[:count]  # as many rows on every rank
-            prompts = [groups[r // n].prompt_ids for r in wanted]
-            features[wanted] = policy.features(prompts, [outputs[r] for r in wanted]).to(features)
-        return features.view(len(used), n, -1)
+        prompts = [group.prompt_ids for group in groups for _ in range(n)]
+        if self.args.feature_input == "context":
+            rows = [g * n + i for g in used for i in range(n)]
+            return policy.recorded_features(states, rows, prompts, outputs).view(len(used), n, -1)
+        return policy.features(prompts, outputs).view(len(used), n, -1)
 
     def _upsilon(self, evidence: Evidence, generator: torch.Generator) -> Tensor:
         args = self.args
@@ -175,6 +166,32 @@ class GCPOTrainer(PaperGRPOTrainer):
     def _rows_per_group(self) -> int:
         return math.ceil(self.args.kappa_row_fraction * self.args.num_generations)
 
+    def _psi(self, inputs: dict[str, Any], rows: Tensor, context_logps: Tensor) -> Tensor | None:
+        """Ψ π_old(y_i | x_i), the first two terms of Eq. 13, [rows, T]; None for its expectation."""
+        if self.args.eq13 == "p_q":
+            return None
+        probs = inputs[CONTEXT_PROBS][rows, : context_logps.size(1)]
+        if "old_per_token_logps" not in inputs:
+            probs = torch.cat([context_logps.exp().unsqueeze(-1), probs], dim=-1)
+        return psi_probability(
+            probs[..., 0],
+            probs[..., self.args.sampling.phi_from :],
+            eq13=self.args.eq13,
+            group_size=self.args.num_generations,
+            num_integrated=self.args.num_integrated,
+        )
+
+    def _no_rows(self, rollout: dict[str, Any]) -> dict[str, Tensor]:
+        """The per-row entries of a rollout of which no row is scored."""
+        ids = rollout["completion_ids"]
+        empty = {name: ids.new_zeros(len(ids), 1) for name in (CONTEXT_IDS, CONTEXT_MASK)}
+        empty[ROW_WEIGHTS] = torch.zeros(len(ids), device=ids.device)
+        if self.args.eq13 != "p_q":
+            terms = self.args.num_integrated + (0 if self.args.sampling.shares_step2 else 1)
+            terms -= "old_per_token_logps" not in rollout
+            empty[CONTEXT_PROBS] = torch.zeros(*ids.shape, terms, device=ids.device)
+        return empty
+
     def _store_rows(self, rollout: dict[str, Any], rows: list[int], scored: ScoringRows) -> None:
         """Write contexts, weights and Ψ of the chosen rows into the rollout's per-row tensors."""
         n, device = self.args.num_generations, rollout["completion_ids"].device
@@ -184,11 +201,8 @@ class GCPOTrainer(PaperGRPOTrainer):
             rollout[name] = part.new_zeros(total, part.size(1))
             rollout[name][rows] = part
         rollout[ROW_WEIGHTS][rows] = n / self._rows_per_group
-        if scored.p_x is not None:
-            psi = psi_probability(
-                scored.p_x, scored.p_x_l, eq13=self.args.eq13, group_size=n, num_integrated=self.args.num_integrated
-            )
-            rollout[PSI][rows, : psi.size(1)] = psi
+        if scored.token_probs is not None:
+            rollout[CONTEXT_PROBS][rows, : scored.token_probs.size(1)] = scored.token_probs
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         if ROW_WEIGHTS not in inputs:
@@ -205,20 +219,17 @@ class GCPOTrainer(PaperGRPOTrainer):
         metrics = dict.fromkeys((*_LOSS_METRICS, "seconds"), math.nan)
         weights = inputs[ROW_WEIGHTS]
         rows = weights.nonzero().flatten()
-        anywhere = len(rows)
-        if self.accelerator.num_processes > 1:
-            anywhere = int(self.accelerator.gather(torch.tensor(anywhere, device=weights.device)).max())
         loss = old_logps.new_zeros(())
-        if anywhere:
+        if trl_adapter.largest_over_ranks(self, len(rows)):
             own = len(rows) > 0
             if not own:  # another rank scores rows: take part in its collective calls with weight 0
                 rows = torch.zeros(1, dtype=torch.long, device=weights.device)
             context_ids, context_mask = _cropped(inputs[CONTEXT_IDS][rows], inputs[CONTEXT_MASK][rows], side="left")
             ids, mask = _cropped(inputs["completion_ids"][rows], inputs["completion_mask"][rows], side="right")
             width = ids.size(1)
-            psi = inputs[PSI][rows, :width] if PSI in inputs else None
-            target, raw = causal_ref_logps(old_logps[rows, :width].exp().float(), psi, floor=args.causal_ref_floor)
             logps = trl_adapter.per_token_logps(self, model, context_ids, context_mask, ids, mask).float()
+            psi = self._psi(inputs, rows, logps.detach())
+            target, raw = causal_ref_logps(old_logps[rows, :width].exp().float(), psi, floor=args.causal_ref_floor)
             loss = causal_kl_loss(
                 target, logps, mask, weights[rows], num_rows=len(weights), log_ratio_cap=args.log_ratio_cap
             ) * (args.kappa * (args.num_generations if args.kappa_norm == "sum" else 1))
@@ -237,16 +248,6 @@ def _groups(rollout: dict[str, Any], inputs: list[dict[str, Any]], used: list[in
         for ids, masks in ((rollout[f"{part}_ids"], rollout[f"{part}_mask"]) for part in ("prompt", "completion"))
     )
     return [Group(prompts[g * n], completions[g * n : (g + 1) * n], inputs[g * n]["prompt"]) for g in used]
-
-
-def _no_rows(rollout: dict[str, Any], *, with_psi: bool) -> dict[str, Tensor]:
-    """The per-row entries of a rollout of which no row is scored."""
-    ids = rollout["completion_ids"]
-    empty = {name: ids.new_zeros(len(ids), 1) for name in (CONTEXT_IDS, CONTEXT_MASK)}
-    empty[ROW_WEIGHTS] = torch.zeros(len(ids), device=ids.device)
-    if with_psi:
-        empty[PSI] = torch.zeros(ids.shape, device=ids.device)
-    return empty
 
 
 def _cropped(ids: Tensor, mask: Tensor, *, side: str) -> tuple[Tensor, Tensor]:

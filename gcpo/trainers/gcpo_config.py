@@ -12,7 +12,7 @@ from gcpo.trainers.grpo import PaperGRPOConfig
 from gcpo.upsilon import SIGN_RULES, SIMILARITIES
 
 CONTROLS = ("none", "one", "constant", "shuffled")
-FEATURE_INPUTS = ("q_o", "o")
+FEATURE_INPUTS = ("context", "q_o", "o")
 CANDIDATE_ORDERS = ("sampled", "shuffled")
 KAPPA_NORMS = ("mean", "sum")
 
@@ -81,8 +81,9 @@ class GCPOConfig(PaperGRPOConfig):
     upsilon_control: str = "none"
 
     # ---- features, Step 1
-    # "feed o_i back into pi_theta": "o". Chosen: "q_o", the state pi_old had while writing o_i after q, known for free
-    feature_input: str = "q_o"
+    # "feed o_i back into pi_theta": "o", o_i alone; "q_o": after q. Chosen: "context", after whatever the output was
+    # sampled from (q for y_i, x_{i,l} for O): the state pi_old had while writing it, known for free
+    feature_input: str = "context"
     # "extract the hidden representation of the final token from the last layer"
     feature_position: str = "eos"
 
@@ -180,9 +181,9 @@ class GCPOConfig(PaperGRPOConfig):
             (m < 1, f"num_integrated is {m}; want at least 1"),
             (self.num_context_outputs < 1, f"num_context_outputs is {self.num_context_outputs}; want at least 1"),
             (
-                sampled and m < 2 and self.phi_sampling == "printed",
-                f"num_integrated is {m} with estimator={self.estimator!r}: Psi is then exactly 0; want at least 2, "
-                "or estimator='centroid', which is the same thing for free",
+                self.needs_integration and m < 2 and self.phi_sampling == "printed",
+                f"num_integrated is {m}: Psi of one integrated output says nothing; want at least 2, or "
+                "estimator='centroid' with eq13='p_q', which need none",
             ),
             (
                 self.estimator == "literal" and (m, self.num_context_outputs) != (n, n),
@@ -199,8 +200,8 @@ class GCPOConfig(PaperGRPOConfig):
                 "estimator='teacher_forced' samples no outputs; num_context_outputs must be 1",
             ),
             (
-                self.estimator == "teacher_forced" and self.feature_input != "q_o",
-                "estimator='teacher_forced' compares y_i after x_i with y_i after q; feature_input must be 'q_o'",
+                self.estimator == "teacher_forced" and self.feature_input != "context",
+                "estimator='teacher_forced' compares y_i after x_i with y_i after q; feature_input must be 'context'",
             ),
             (
                 self.estimator == "teacher_forced" and self.eq13 == "p_q" and self.kappa > 0,

@@ -55,17 +55,46 @@ class TrainerPolicy:
             # numbers of its own: going on from the saved state would hand the next rollout the same draws
             torch.manual_seed(self._seed)
             self._seed += 1
-            outputs = trl_adapter.generate_continuations(
-                self.trainer, contexts, preserve_rng=False, batch_size=self.args.extra_batch_size
-            )
+            outputs = trl_adapter.generate_continuations(self.trainer, contexts, preserve_rng=False)
         self.tokens["sampled"] += sum(map(len, outputs))
         return outputs
 
+    def sample_features(self, prompts: list[Ids], contexts: list[Ids]) -> Tensor:
+        if self.args.feature_input != "context":
+            return self.features(prompts, self.sample(contexts))
+        with trl_adapter.recorded_generation_states(self.trainer) as states:
+            outputs = self.sample(contexts)
+        return self.recorded_features(states, list(range(len(outputs))), contexts, outputs)
+
     def features(self, prompts: list[Ids], outputs: list[Ids]) -> Tensor:
+        after = [[]] * len(outputs) if self.args.feature_input == "o" else prompts
+        return self._states_at(after, outputs, self.feature_indices(outputs))
+
+    def recorded_features(
+        self, states: list[Tensor], rows: list[int], contexts: list[Ids], outputs: list[Ids]
+    ) -> Tensor:
+        """Features of sampled outputs from the states that sampling recorded, [N, dim]; those it lacks by a forward.
+
+        states: as `trl_adapter.recorded_generation_states` leaves them, empty if the engine shows none. rows: each
+        output's row there. Under several ranks all of them run equally many rows.
+        """
         index = self.feature_indices(outputs)
-        reads_q = self.args.feature_input == "q_o"
+        if not states:
+            return self._states_at(contexts, outputs, index)
+        known = torch.stack(states, dim=1)  # [rows, decoding steps, dim]; step 0 is the last prompt token's
+        steps = torch.tensor(index, device=known.device) + 1
+        features = known[torch.tensor(rows, device=known.device), steps.clamp(max=known.size(1) - 1)].float()
+        missing = (steps >= known.size(1)).nonzero().flatten().tolist()
+        count = trl_adapter.largest_over_ranks(self.trainer, len(missing))
+        if count:
+            wanted = (missing + [0] * count)[:count]
+            parts = ([part[r] for r in wanted] for part in (contexts, outputs, index))
+            features[wanted] = self._states_at(*parts)
+        return features
+
+    def _states_at(self, contexts: list[Ids], outputs: list[Ids], index: list[int]) -> Tensor:
         # nothing after the feature's token can change its state in a causal model
-        rows = [(q if reads_q else []) + o[: i + 1] for q, o, i in zip(prompts, outputs, index, strict=True)]
+        rows = [context + output[: i + 1] for context, output, i in zip(contexts, outputs, index, strict=True)]
         with self._phase("featured"):
             return self._batched(rows, self._last_states)
 
