@@ -107,8 +107,8 @@ class BaseSpec(BaseModel):
 def resolve_bases(tree: Mapping[str, Mapping[str, Any]]) -> dict[str, BaseSpec]:
     """Specs by name from a profile's mapping name -> fields; `continue_from: NAME` becomes the parent's whole spec.
 
-    A continued base inherits every field of its parent that it does not set. Raises BadInput with one line on an unknown
-    or circular parent and on any unknown, missing or impossible field.
+    A continued base inherits every field of its parent that it does not set. Raises BadInput with one line on an
+    unknown or circular parent and on any unknown, missing or impossible field.
     """
     done: dict[str, BaseSpec] = {}
 
@@ -204,8 +204,8 @@ def make_base(
 ) -> dict[str, Any]:
     """Train a base and write it to `out_dir`, replacing what is there; returns its record (base.json).
 
-    The folder is a standard one: config, weights, tokenizer, generation settings. `progress(share done, text)` is called
-    as it trains. Equal specs give equal weights on one thread of one machine.
+    The folder is a standard one: config, weights, tokenizer, generation settings. `progress(share done, text)` is
+    called as it trains. Equal specs give equal weights on one thread of one machine.
     """
     parent_folder = None if spec.parent is None else ensure_base(spec.parent, threads=threads, progress=progress)
     started, cpu_started = time.perf_counter(), time.process_time()

@@ -99,8 +99,8 @@ def integration_report(
 ) -> dict[str, Any]:
     """Accuracy of one fresh sample, of the vote and of integration, by how many of the candidates are right.
 
-    Groups: `all`, `all_wrong`, `mixed`, `all_right`, and `by_right` (number right -> integrated accuracy). An empty group is
-    {"n": 0}. `single` holds samples drawn apart from the candidates, so that groups chosen by the candidates do not bias it.
+    Groups: `all`, `all_wrong`, `mixed`, `all_right`, and `by_right` (number right -> integrated accuracy). An empty
+    group is {"n": 0}. `single` is drawn apart from the candidates, which choose the groups, so it is unbiased.
     """
     right = [sum(answer == p.answer for answer in row) for p, row in zip(problems, views, strict=True)]
     size = max(len(row) for row in views)

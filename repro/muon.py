@@ -1,7 +1,7 @@
 """Muon in float32.
 
-torch.optim.Muon orthogonalises in bfloat16, which a CPU without bfloat16 instructions emulates: one step of a 0.8M model
-then takes 0.5 s instead of 0.04 s. The update is otherwise the library's, without weight decay.
+torch.optim.Muon orthogonalises in bfloat16, which a CPU without bfloat16 instructions emulates: one step of a 0.8M
+model then takes 0.5 s instead of 0.04 s. The update is otherwise the library's, without weight decay.
 """
 
 from collections import defaultdict
