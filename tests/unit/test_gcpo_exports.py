@@ -1,0 +1,32 @@
+"""The package's front: names resolve, and the pure modules do not pay for TRL's import."""
+
+import subprocess
+import sys
+
+import pytest
+
+import gcpo
+from gcpo.trainers import METHODS
+
+
+def test_every_exported_name_resolves_to_an_object_of_that_name() -> None:
+    for name in gcpo.__all__:
+        exported = getattr(gcpo, name)
+        assert name == "METHODS" or exported.__name__ == name
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(AttributeError, match="module 'gcpo' has no attribute 'PPOTrainer'"):
+        _ = gcpo.PPOTrainer
+
+
+def test_the_pure_modules_import_neither_trl_nor_transformers() -> None:
+    code = "import sys, gcpo, gcpo.advantages; print([m for m in ('trl', 'transformers') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_method_pairs_a_trainer_with_its_own_configuration() -> None:
+    assert {"grpo", "drgrpo", "gvpo"} <= set(METHODS)
+    for config_class, trainer_class in METHODS.values():
+        assert trainer_class.config_class is config_class
