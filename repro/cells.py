@@ -31,6 +31,8 @@ _NUMERIC_CODE = (
     "repro/tasks/*.py",
     "repro/bases.py",
     "repro/sft.py",
+    "repro/muon.py",
+    "repro/measure.py",
     "repro/taskset.py",
     "repro/train.py",
     "repro/evaluate.py",

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from repro.bases import base_folder
-from repro.cells import Cell, exclusive_lock, load_summary, provenance, read_json, sha256_text, write_json
+from repro.cells import Cell, exclusive_lock, load_summary, provenance, sha256_text, write_json
 from repro.config import Profile
 from repro.evaluate import evaluate_suite, read_samples, summarise, write_samples
+from repro.measure import base_source
 from repro.paths import cache_dir
 from repro.taskset import make_taskset
 from repro.train import train_policy
@@ -35,15 +35,15 @@ def run_cell(profile: Profile, cell: Cell, report: Report) -> None:
         write_json(folder / "config.json", cell.spec)
         write_json(folder / "env.json", {**provenance(), "threads": torch.get_num_threads(), "device": _device()})
         tasks = make_taskset(profile.tasks)
-        base_dir = base_folder(profile.bases, cell.base)
+        base, weights = base_source(profile, cell.base)
         started = time.perf_counter()
         training = cell.spec["train"]
         if training is None:
-            tokenizer, record = AutoTokenizer.from_pretrained(base_dir), None
-            model = AutoModelForCausalLM.from_pretrained(base_dir, dtype="float32")
+            tokenizer, record = AutoTokenizer.from_pretrained(base), None
+            model = AutoModelForCausalLM.from_pretrained(base, dtype="float32")
         else:
             model, tokenizer, record = train_policy(
-                profile, cell.spec["method"], training, base=cell.base, base_dir=base_dir, seed=cell.seed, run_dir=folder, tasks=tasks,
+                profile, cell.spec["method"], training, base=cell.base, model_path=base, seed=cell.seed, run_dir=folder, tasks=tasks,
                 report=lambda fraction, text: report(fraction * _TRAIN_SHARE, text),
                 checkpoint_dir=policy_dir(cell) / "checkpoints" if training.get("save_strategy") == "steps" else None,
             )
@@ -62,7 +62,7 @@ def run_cell(profile: Profile, cell: Cell, report: Report) -> None:
             "evaluate_hash": sha256_text(str(sorted(cell.spec["evaluate"].items())) + str(sorted(profile.tasks.suites.items()))),
             "profile": cell.profile,
             "base": cell.base,
-            "base_weights": read_json(base_dir / "base.json", "base record")["weights_sha256"],
+            "base_weights": weights,
             "arm": cell.arm,
             "method": cell.spec["method"],
             "form": training and training.get("estimator"),

@@ -131,12 +131,13 @@ def run(profile: Profile, experiment: Experiment, options: Options) -> tuple[Out
 
 def _tasks(profile: Profile, todo: list[Cell]) -> list[Task]:
     """The pool's tasks, after every setting has been tried on its config class. Imports torch and TRL, once for all workers."""
-    from repro.bases import make_profile_base
     from repro.fill import run_cell
+    from repro.measure import make_profile_base, profile_specs
     from repro.train import build_config
 
     for cell in {cell.arm: cell for cell in todo if cell.spec["train"] is not None}.values():
         build_config(cell.spec["method"], cell.spec["train"], seed=0, output_dir="unused", where=f"profile {profile.name}, arm {cell.arm}")
+    profile_specs(profile)
     tasks = []
     missing = _missing_bases(profile, todo)
     for name in sorted(missing, key=lambda each: -sum(profile.resources.base_seconds.get(n, 0.0) for n in missing if each in _lineage(profile, n))):

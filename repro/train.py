@@ -94,16 +94,16 @@ def rows_needed(config: Any) -> int:
 
 
 def train_policy(
-    profile: Profile, method: str, values: dict[str, Any], *, base: str, base_dir: Path, seed: int, run_dir: Path,
+    profile: Profile, method: str, values: dict[str, Any], *, base: str, model_path: str, seed: int, run_dir: Path,
     tasks: TaskSet, report: Callable[[float, str], None], checkpoint_dir: Path | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, dict[str, Any]]:
-    """Train `method` from the base in `base_dir`; returns (policy, tokenizer, record for summary.json).
+    """Train `method` from the base in `model_path` (a folder or a hub id); returns (policy, tokenizer, record for summary.json).
 
     With `save_strategy="steps"` among the arguments and a `checkpoint_dir`, an interrupted run goes on from its last checkpoint.
     Raises BadInput for arguments that cannot be used and FloatingPointError when loss or gradient stop being finite.
     """
-    tokenizer = AutoTokenizer.from_pretrained(base_dir)
-    model = AutoModelForCausalLM.from_pretrained(base_dir, dtype="float32" if not values.get("bf16") else "bfloat16")
+    tokenizer = AutoTokenizer.from_pretrained(model_path)
+    model = AutoModelForCausalLM.from_pretrained(model_path, dtype="float32" if not values.get("bf16") else "bfloat16")
     with tempfile.TemporaryDirectory() as scratch:
         output = str(checkpoint_dir or scratch)
         config = build_config(method, values, seed=seed, output_dir=output, where=f"profile {profile.name}, method {method}")

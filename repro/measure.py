@@ -1,0 +1,56 @@
+"""Makes or finds the bases of a profile and records what a made one can do, before any arm is trained on it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from repro.bases import RECORD, BaseSpec, base_path, ensure_base, is_whole, resolve_bases
+from repro.cells import read_json, write_json
+from repro.config import Profile
+from repro.errors import BadInput
+from repro.evaluate import evaluate_suite, summarise
+from repro.taskset import make_taskset
+
+Report = Callable[[float, str], None]
+_BASE_SEED = 2**31  # of the samples that measure a base; no arm's seed reaches it
+
+
+def profile_specs(profile: Profile) -> dict[str, BaseSpec]:
+    """The specs of a profile's trained bases, parents resolved. Raises BadInput for an impossible field."""
+    return resolve_bases({name: ref.spec for name, ref in profile.bases.items() if ref.kind == "trained"})
+
+
+def base_source(profile: Profile, name: str) -> tuple[str, str]:
+    """(what `from_pretrained` takes, hash or revision of the weights) of a base that exists.
+
+    Raises BadInput when a trained base is missing or damaged, or a local folder has no weights.
+    """
+    ref = profile.bases[name]
+    if ref.kind == "trained":
+        folder = base_path(profile_specs(profile)[name])
+        if not is_whole(folder):
+            raise BadInput(f"base {name}: {folder} has no whole weights; run the target again to make it")
+        return str(folder), read_json(folder / RECORD, "base record")["weights_sha256"]
+    folder = Path(ref.model)
+    if folder.is_dir() and not list(folder.glob("*.safetensors")):
+        raise BadInput(f"base {name}: folder {folder} has no weights; want at least one .safetensors file")
+    return ref.model, ref.revision or str(ref.model)
+
+
+def make_profile_base(profile: Profile, name: str, marker: Path, report: Report) -> None:
+    """Train a base (or find it in the cache), measure it on the profile's suites, and write its record to `marker`."""
+    torch.set_num_threads(profile.resources.threads)
+    spec = profile_specs(profile)[name]
+    folder = ensure_base(spec, threads=profile.resources.threads, progress=lambda done, text: report(0.9 * done, text))
+    report(0.9, "measuring")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32").eval()
+    tasks = make_taskset(profile.tasks)
+    protocol = profile.evaluate.model_copy(update={"samples": 8})  # pass@8 wants eight
+    suites = {
+        suite: summarise(evaluate_suite(model, tokenizer, tasks, suite, protocol, _BASE_SEED), tasks.final_answer)
+        for suite in profile.tasks.suites
+    }
+    write_json(marker, {"base": name, "record": read_json(folder / RECORD, "base record"), "suites": suites})

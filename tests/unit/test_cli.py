@@ -1,0 +1,112 @@
+"""The command line: exit codes and one-line errors."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from repro import cells, cli
+from repro.cells import exclusive_lock, make_cell
+from repro.config import load_profile
+from repro.experiments import get_arm
+from repro.paths import results_dir
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("GCPO_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("GCPO_CACHE", str(tmp_path / "cache"))
+
+
+def fails(capsys, *argv):
+    """Run, expect exit code 2 and exactly one line; return it."""
+    assert cli.main(argv) == cli.BAD_INPUT
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["run", "tabel1", "--profile", "smoke"], "target 'tabel1' does not exist; did you mean 'table1'?"),
+        (["run", "figure8", "--profile", "smoke"], "not built yet; built: table1"),
+        (["run", "table1", "--profile", "smokey"], "profile 'smokey' does not exist; did you mean 'smoke'?"),
+        (["run", "table1", "--profile", "smoke", "--arms", "gcpo"], "arm 'gcpo' does not exist"),
+        (["run", "table1", "--profile", "smoke", "--bases", "nano-q"], "base 'nano-q' is not in profile 'smoke'"),
+        (["run", "table1", "--profile", "smoke", "--seeds", "0"], "--seeds is 0; want at least 1"),
+        (["run", "table1", "--profile", "smoke", "--seeds", "two"], "invalid int value: 'two'"),
+        (["run", "table1", "--profile", "smoke", "--set", "train.lerning_rate=1"], "no argument 'lerning_rate'; did you mean 'learning_rate'?"),
+        (["run", "table1", "--profile", "smoke", "--set", "arms.gcpo_mc.kappa=-1"], "kappa"),
+        (["run", "table1", "--profile", "smoke", "--set", "tasks.suites.modten-smoke=0"], "modten-smoke"),
+        (["run", "table1", "--profile", "smoke", "--set", "train.seed=3"], "'seed' is set by the run itself"),
+        (["frobnicate"], "invalid choice: 'frobnicate'"),
+        (["run"], "required: target"),
+        (["publish", "table1", "--profile", "smoke"], "is not published"),
+    ],
+)
+def test_bad_words_are_one_line_and_exit_code_2(capsys, argv, message):
+    assert message in fails(capsys, *argv)
+
+
+def test_a_results_folder_that_cannot_be_written_is_named(capsys, tmp_path, monkeypatch):
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    monkeypatch.setenv("GCPO_RESULTS", str(blocker))
+    assert "cannot be written" in fails(capsys, "run", "table1", "--profile", "smoke")
+
+
+def test_a_full_disk_is_named(capsys, monkeypatch):
+    usage = type("Usage", (), {"free": 10 << 20})()
+    monkeypatch.setattr("repro.run.shutil.disk_usage", lambda _: usage)
+    assert "has 10 MiB free; want at least 500 MiB" in fails(capsys, "run", "table1", "--profile", "smoke")
+
+
+def test_two_runs_on_one_folder_do_not_mix(capsys):
+    folder = results_dir("smoke")
+    with exclusive_lock(folder / "run.lock", "x"):
+        assert f"is in use by process {os.getpid()}" in fails(capsys, "run", "table1", "--profile", "smoke")
+
+
+def test_a_damaged_summary_stops_the_run_and_nothing_is_lost(capsys):
+    profile = load_profile("smoke")
+    cell = make_cell(profile, next(iter(profile.bases)), get_arm("grpo"), 0)
+    cell.folder.mkdir(parents=True)
+    (cell.folder / "summary.json").write_text('{"spec_hash": ')
+    assert "is damaged" in fails(capsys, "run", "table1", "--profile", "smoke")
+    assert (cell.folder / "summary.json").exists()
+
+
+def test_list_and_plan_run_nothing_and_speak_json(capsys):
+    assert cli.main(["list", "--profile", "micro", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["id"] for row in rows if row["built"]} >= {"table1"}
+    assert cli.main(["plan", "table1", "--profile", "micro", "--seeds", "5", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    arms = {row["cell"].split("__")[1] for row in plan["cells"]}
+    assert arms >= {"base", "grpo", "drgrpo", "gvpo", "gcpo_expected", "gcpo_mc"}
+    assert len(plan["cells"]) == 3 * 5 * len(arms)
+    assert plan["not_run"]["rest_mcts"] == "not run yet"
+    assert not results_dir("micro").joinpath("runs").exists()
+
+
+def test_plan_of_the_paper_profile_counts_gpu_hours(capsys):
+    assert cli.main(["plan", "table1", "--profile", "paper", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["unit"] == "GPU-seconds" and plan["seconds_of_work"] > 1000 * 3600
+
+
+def test_listing_does_not_import_torch():
+    code = "import sys; from repro.cli import main; main(['list', '--profile', 'smoke']); sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=cells.REPO_ROOT)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_doctor_names_each_check(capsys):
+    code = cli.main(["doctor", "--profile", "smoke", "--json"])
+    checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
+    assert {"python", "torch", "trl", "git", "threads", "memory", "disk", "gpu", "data"} <= set(checks)
+    assert code == (0 if all(check["ok"] for check in checks.values()) else 2)
+    assert checks["trl"]["ok"] and checks["gpu"]["ok"]

@@ -1,0 +1,82 @@
+"""Profiles: every file parses, every line says where its value comes from, unknown words are refused in one line."""
+
+import re
+
+import pytest
+
+from repro.config import PROFILE_DIR, load_profile, profile_names
+from repro.errors import BadInput
+from repro.experiments import ARMS, EXPERIMENTS, get_arm, get_experiment
+
+
+def test_the_four_profiles_exist():
+    assert profile_names() == ["gpu", "micro", "paper", "smoke"]
+
+
+@pytest.mark.parametrize("name", ["smoke", "micro", "gpu", "paper"])
+def test_profile_parses_and_its_suites_arms_and_costs_are_complete(name):
+    profile = load_profile(name)
+    assert profile.name == name
+    assert set(profile.arms) <= set(ARMS)
+    assert set(profile.resources.base_cost) == set(profile.bases)
+
+
+def unexplained_lines(text):
+    """Lines that set a value and neither quote the paper nor say why the value was chosen."""
+    bad = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        body, _, comment = line.partition(" #")
+        sets_value = re.match(r"^\s*(- )?[\w.\-]+:\s*\S", body) or re.match(r"^\s*- \S", body)
+        if sets_value and not re.search(r'"[^"]{8,}"|not stated: \w.{3,}|measured: \w', comment):
+            bad.append(f"{number}: {line.strip()}")
+    return bad
+
+
+@pytest.mark.parametrize("name", ["smoke", "micro", "gpu", "paper"])
+def test_every_value_carries_the_papers_words_or_a_reason(name):
+    assert unexplained_lines((PROFILE_DIR / f"{name}.yaml").read_text()) == []
+
+
+def test_a_bare_value_would_be_caught():
+    assert unexplained_lines("train:\n  beta: 0.04\n  alpha: 2  # not stated: because x\n") == ["2: beta: 0.04"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["seedz=3"], "no key 'seedz'; did you mean 'seeds'"),
+        (["seeds=0"], "seeds: Input should be greater than or equal to 1"),
+        (["evaluate.samplez=3"], "did you mean 'samples'"),
+        (["evaluate.temperature=-1"], "evaluate.temperature"),
+        (["nowhere.key=3"], "no section 'nowhere'"),
+        (["seeds"], "want KEY=VALUE"),
+    ],
+)
+def test_bad_overrides_are_one_line_with_what_would_be_right(overrides, message):
+    with pytest.raises(BadInput, match=re.escape(message)) as caught:
+        load_profile("smoke", overrides)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_names_suggest_the_nearest():
+    with pytest.raises(BadInput, match="did you mean 'micro'"):
+        load_profile("mikro")
+    with pytest.raises(BadInput, match="did you mean 'table1'"):
+        get_experiment("tabel1")
+    with pytest.raises(BadInput, match="did you mean 'grpo'"):
+        get_arm("grppo")
+
+
+def test_a_registered_target_that_is_not_built_says_so():
+    with pytest.raises(BadInput, match="not built yet; built: table1"):
+        get_experiment("figure8")
+
+
+def test_all_tables_and_figures_of_the_paper_are_registered():
+    assert {"table1", "table2", "table3", "figure3", "figure4a", "figure4b", "figure4c", "figure6", "figure7", "figure8"} <= set(EXPERIMENTS)
+
+
+def test_every_claim_compares_arms_of_its_table():
+    for experiment in EXPERIMENTS.values():
+        for claim in experiment.claims:
+            assert {claim.better, claim.worse} <= set(experiment.arms)
