@@ -9,7 +9,7 @@ from gcpo.rewards.nodes import Node, TooManySigns, contains, expand_signs, num, 
 from gcpo.rewards.parser import Parsed
 from gcpo.rewards.realsets import NotARealSet
 
-MAX_ITEMS = 200
+MAX_ITEMS = 60  # of a list; comparing is quadratic
 _REAL_SET_KINDS = ("union", "inter", "diff")
 _INEQUALITIES = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _COLLECTIONS = ("list", "set", "tuple")
@@ -68,23 +68,18 @@ class _Comparison:
             return gold.kind == other.kind and str(gold.value).casefold() == str(other.value).casefold()
         if "ratio" in kinds:
             return self.ratios(gold, other)
-        if gold.kind == "pct" and other.kind == "pct":
-            return self.single(gold.args[0], other.args[0])
-        if gold.kind == "pct":
-            return self.percent(gold.args[0], other, sign_in_gold=True)
-        if other.kind == "pct":
-            return self.percent(other.args[0], gold, sign_in_gold=False)
+        if (gold.kind == "pct") != (other.kind == "pct"):
+            return self.percent(gold, other)
         return same_value(gold, other, tolerant=self.tolerant)
 
-    def percent(self, inner: Node, plain: Node, *, sign_in_gold: bool) -> bool | None:
-        """`10%` is 10 with the sign dropped, and 0.1."""
-        verdicts = []
-        for reading in (inner, Node("div", (inner, num(100)))):
-            pair = (reading, plain) if sign_in_gold else (plain, reading)
-            verdicts.append(self.single(*pair))
-        if True in verdicts:
+    def percent(self, gold: Node, other: Node) -> bool | None:
+        """`10%` is 0.1, and 10 with the sign dropped; of two percents neither sign is dropped."""
+        exact = same_value(gold, other, tolerant=self.tolerant)
+        gold, other = (node.args[0] if node.kind == "pct" else node for node in (gold, other))
+        dropped = same_value(gold, other, tolerant=self.tolerant)
+        if exact or dropped:
             return True
-        return None if None in verdicts else False
+        return None if None in (exact, dropped) else False
 
     def ratios(self, gold: Node, other: Node) -> bool | None:
         if gold.kind == other.kind:
@@ -98,7 +93,8 @@ class _Comparison:
     def matrices(self, gold: Node, other: Node) -> bool | None:
         left, right = _as_matrix(gold), _as_matrix(other)
         if left is None or right is None:
-            return None
+            algebra = all(matrix or contains(node, "matrix") for matrix, node in ((left, gold), (right, other)))
+            return None if algebra else False
         if left.value != right.value:
             return False
         return self.in_order(left.args, right.args)
@@ -134,7 +130,7 @@ class _Comparison:
         if other.kind == "tuple" and not contains(other, "pm", "mp"):
             return self.unordered(_items(gold), other.args) if gold.kind == "list" and other.value != "(]" else False
         left, right = _items(gold), _items(other)
-        if len(left) != len(right) and "set" in (gold.kind, other.kind):
+        if len(left) != len(right) and "set" in (gold.kind, other.kind) and max(len(left), len(right)) <= MAX_ITEMS:
             left, right = self.distinct(left), self.distinct(right)
         names = [_assigned_name(item) for item in left]
         if None not in names and len(set(names)) == len(names) > 1 and not any(map(_assigned_name, right)):
@@ -175,15 +171,14 @@ class _Comparison:
         )
 
     def real_sets(self, gold: Node, other: Node) -> bool | None:
+        try:
+            left, right = realsets.from_node(gold), realsets.from_node(other)
+        except NotARealSet:
+            return None
         named = realsets.variable(gold), realsets.variable(other)
         if None not in named and named[0] != named[1]:
             return False
-        try:
-            return realsets.same_set(
-                realsets.from_node(gold), realsets.from_node(other), tolerant=self.tolerant
-            )
-        except NotARealSet:
-            return None
+        return realsets.same_set(left, right, tolerant=self.tolerant)
 
     def unions(self, gold: Node, other: Node) -> bool | None:
         """Unions of anything else, part by part in any order."""

@@ -13,12 +13,13 @@ from gcpo.rewards.compare import same_answer
 from gcpo.rewards.evaluate import DIGITS
 from gcpo.rewards.lexer import LexError, Token, tokenize
 from gcpo.rewards.nodes import symbols
+from gcpo.rewards.operands import WordsMatter
 from gcpo.rewards.parser import Parsed, Parser, parse_answer
 from gcpo.rewards.verdict import CORRECT, TIMEOUT, UNPARSEABLE_PREDICTION, WRONG
 from gcpo.rewards.vocabulary import UNIT_LETTERS
 
-ENGINE_SECONDS = 1.5  # of the worker's own time, for both readings and the comparison
-INNER_SECONDS = 5.0  # of wall time, for the whole decision
+ENGINE_SECONDS = 1.0  # of the worker's own time, for both readings and the comparison
+INNER_SECONDS = 1.6  # of wall time, for the whole decision
 
 _TEXT_COMMAND = re.compile(r"\\(?:text\w*|mbox|mathrm|mathbf|operatorname|hbox)\s*\{")
 _WORDS = re.compile(r"[A-Za-z][A-Za-z .,;'()-]*")
@@ -42,7 +43,10 @@ def _decide(gold: str, answer: str) -> tuple[str, str]:
         return CORRECT, "text"
     if gold_words and _TEXT_COMMAND.search(gold) and not _number_word(gold):
         return WRONG, "text"
-    gold_reading, answer_reading = _reading(gold), _reading(answer)
+    try:
+        gold_reading, answer_reading = _reading(gold), _reading(answer)
+    except WordsMatter:
+        return WRONG, "text"
     if gold_reading and answer_reading:
         verdict = same_answer(gold_reading, answer_reading)
         if verdict is False and not symbols(gold_reading.tree) and symbols(answer_reading.tree):
@@ -50,18 +54,22 @@ def _decide(gold: str, answer: str) -> tuple[str, str]:
             verdict = bool(bare and same_answer(gold_reading, bare))
         if verdict is not None:
             return (CORRECT if verdict else WRONG), "value"
-    return _ask_engine(gold, answer, parsed=answer_reading is not None)
+    for_engine = engine.is_for(gold), engine.is_for(answer)
+    if answer_reading is None and not for_engine[1]:
+        return UNPARSEABLE_PREDICTION, "unreadable"
+    if gold_reading is None and not for_engine[0]:
+        return WRONG, "gold_read_as_text"
+    return _ask_engine(gold, answer) if any(for_engine) else (WRONG, "undecided")
 
 
-def _ask_engine(gold: str, answer: str, *, parsed: bool) -> tuple[str, str]:
-    unreadable = (WRONG, "undecided") if parsed else (UNPARSEABLE_PREDICTION, "unreadable")
+def _ask_engine(gold: str, answer: str) -> tuple[str, str]:
     if not engine.is_safe(gold) or not engine.is_safe(answer):
-        return unreadable
+        return UNPARSEABLE_PREDICTION, "unsafe"
     try:
         with engine.alarm(ENGINE_SECONDS, cpu=True):
             answer_reading = engine.read(answer)
             if answer_reading is None:
-                return unreadable
+                return UNPARSEABLE_PREDICTION, "unreadable"
             gold_reading = engine.read(gold)
             if gold_reading is None:
                 return WRONG, "gold_read_as_text"
@@ -73,6 +81,8 @@ def _ask_engine(gold: str, answer: str, *, parsed: bool) -> tuple[str, str]:
 def _reading(text: str) -> Parsed | None:
     try:
         return parse_answer(text)
+    except WordsMatter:
+        raise
     except ValueError:  # LexError, ParseError: outside the grammar
         return None
 
@@ -98,7 +108,10 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def _number_word(text: str) -> bool:
-    reading = _reading(text)
+    try:
+        reading = _reading(text)
+    except WordsMatter:
+        return False
     return reading is not None and reading.tree.kind == "num"
 
 

@@ -1,8 +1,9 @@
 """math-verify behind guards: what it is asked, for how long, and when its answer is believed.
 
-Asked only where the grammar of `parser` ends (sums, integrals, matrix algebra). Runs in the main thread of a worker,
-since limits are signals. math-verify drops what it cannot read (a base, a unit, half of a formula), so a reading that
-lost a letter of the text counts as no reading.
+Asked only about what the grammar of `parser` leaves out by design: sums, products, integrals, limits, matrix algebra.
+Malformed text is never shown to it: math-verify drops what it cannot read (a sign, a base, half of a formula) and
+compares the rest. For the same reason a reading that lost a letter of the text counts as no reading. Runs in the main
+thread of a worker, since limits are signals.
 """
 
 import logging
@@ -17,11 +18,12 @@ from math_verify import LatexExtractionConfig, parse, verify
 logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that its timeouts are off: `alarm` stands in
 
 MAX_LENGTH = 400
+_CALCULUS = re.compile(r"\\(?:sum|prod|i*int|oint|lim|det)(?![a-zA-Z])|matrix\}|\{array\}")
 _TOWER = re.compile(r"\d\s*\}?\s*\^\s*[{(\s\\left]*\d+\s*\}?\s*\^")
 _LARGE = re.compile(
     r"\d[eE][+-]?\d{4}|\d{25}|\^\s*\{?\s*-?\d{4}|\d{4}\s*\}?\s*!|!\s*[)}]*\s*!|\d{5}\s*\}\s*\{?\s*\d{4}"
 )
-_COMMAND = re.compile(r"\\(?:text|mathrm|mbox|operatorname)\s*\{[^{}]*\}|\\[a-zA-Z]+")
+_COMMAND = re.compile(r"\\(?:text|mathrm|mbox|operatorname|begin|end)\s*\{[^{}]*\}|\\[a-zA-Z]+")
 _NOT_VARIABLES = frozenset("die")
 _CONFIG = [LatexExtractionConfig(boxed_match_priority=0)]
 
@@ -48,6 +50,11 @@ def alarm(seconds: float, *, cpu: bool = False) -> Iterator[None]:
     finally:
         signal.setitimer(timer, 0)
         signal.signal(signal_number, previous)
+
+
+def is_for(text: str) -> bool:
+    """Whether the text holds something this engine is there for."""
+    return bool(_CALCULUS.search(text))
 
 
 def is_safe(text: str) -> bool:

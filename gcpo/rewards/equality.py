@@ -19,6 +19,7 @@ from gcpo.rewards.evaluate import (
 from gcpo.rewards.nodes import Node, contains, symbols, walk
 
 RELATIVE_TOLERANCE = Fraction(1, 10**9)  # float noise around a decimal gold; never absolute
+MAX_LOSS = 10**15  # of the 48 digits compared, how much cancellation may cost
 _POSITIVE_POINTS = (
     (0, Fraction(1, 3), Fraction(8, 3)),
     (1, Fraction(0), Fraction(1)),
@@ -31,11 +32,16 @@ _ENOUGH = 2  # agreements without a disagreement; two random points of a false i
 
 
 def close(gold: Value, other: Value, *, tolerant: bool) -> bool:
-    """Equal: exactly for fractions, within the evaluation error otherwise, or within 1e-9 relative if `tolerant`."""
+    """Equal: exactly for fractions, within the evaluation error otherwise, or within 1e-9 relative if `tolerant`.
+
+    Raises TooBig if the error is too large for equality to mean anything.
+    """
     if isinstance(gold, Fraction) and isinstance(other, Fraction):
         return gold == other or (tolerant and abs(gold - other) <= RELATIVE_TOLERANCE * abs(gold))
     difference = add(gold, multiply(Fraction(-1), other))
     if is_zero(difference):
+        if difference.scale > MAX_LOSS * (1 + abs(approximate(gold).value) + abs(approximate(other).value)):
+            raise TooBig("equal only because so little of the value is known")
         return True
     size = abs(approximate(gold).value)
     return tolerant and bool(abs(approximate(difference).value) <= size * mpmath.mpf(10) ** -9)
@@ -71,11 +77,12 @@ def same_value(gold: Node, other: Node, *, tolerant: bool = False) -> bool | Non
     for point, low, high in points:
         try:
             a, b = evaluate(gold, point, low, high), evaluate(other, point, low, high)
+            equal = close(a, b, tolerant=tolerant)
         except (Undefined, TooBig):
             continue
         except NoValue:
             return False
-        if close(a, b, tolerant=tolerant):
+        if equal:
             agreed += 1
         elif is_real(a) and is_real(b):
             return False
@@ -96,9 +103,13 @@ def _same_constant(gold: Node, other: Node, tolerant: bool) -> bool | None:
     except TooBig:
         return None
     try:
-        return close(a, evaluate(other), tolerant=tolerant)
+        b = evaluate(other)
     except (Undefined, NoValue, TooBig):
         return False
+    try:
+        return close(a, b, tolerant=tolerant)
+    except TooBig:
+        return None
 
 
 def _asks_about_sign(node: Node) -> bool:
@@ -134,10 +145,13 @@ def ratio_of_differences(gold: tuple[Node, Node], other: tuple[Node, Node], *, t
             continue
         if first is None:
             first_a, first, agreed = a, b, 1
-        elif close(multiply(first_a, b), multiply(a, first), tolerant=tolerant):
-            agreed += 1
         else:
-            return 0
+            try:
+                if not close(multiply(first_a, b), multiply(a, first), tolerant=tolerant):
+                    return 0
+            except TooBig:
+                continue
+            agreed += 1
     if first is None or agreed <= _ENOUGH:
         return None
     quotient = approximate(first_a).value / approximate(first).value

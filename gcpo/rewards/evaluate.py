@@ -290,28 +290,47 @@ def log(value: Value) -> Value:
     return Approx(result, abs(result) + number.scale / abs(number.value))
 
 
+# name: (function, size of its derivative at x where the value is y)
 _FUNCTIONS = {
-    "sin": mpmath.sin, "cos": mpmath.cos, "tan": mpmath.tan, "cot": mpmath.cot, "sec": mpmath.sec, "csc": mpmath.csc,
-    "sinh": mpmath.sinh, "cosh": mpmath.cosh, "tanh": mpmath.tanh, "coth": mpmath.coth, "arcsin": mpmath.asin,
-    "arccos": mpmath.acos, "arctan": mpmath.atan, "arccot": mpmath.acot, "arcsec": mpmath.asec, "arccsc": mpmath.acsc,
-    "arcsinh": mpmath.asinh, "arccosh": mpmath.acosh, "arctanh": mpmath.atanh, "exp": mpmath.exp,
-}  # fmt: skip
+    "sin": (mpmath.sin, lambda x, y: 1 + abs(mpmath.im(x))),
+    "cos": (mpmath.cos, lambda x, y: 1 + abs(mpmath.im(x))),
+    "tan": (mpmath.tan, lambda x, y: 1 + abs(y) ** 2),
+    "cot": (mpmath.cot, lambda x, y: 1 + abs(y) ** 2),
+    "sec": (mpmath.sec, lambda x, y: 1 + abs(y) ** 2),
+    "csc": (mpmath.csc, lambda x, y: 1 + abs(y) ** 2),
+    "sinh": (mpmath.sinh, lambda x, y: 1 + abs(y)),
+    "cosh": (mpmath.cosh, lambda x, y: 1 + abs(y)),
+    "tanh": (mpmath.tanh, lambda x, y: 1 + abs(y) ** 2),
+    "coth": (mpmath.coth, lambda x, y: 1 + abs(y) ** 2),
+    "exp": (mpmath.exp, lambda x, y: abs(y)),
+    "arcsin": (mpmath.asin, lambda x, y: _steep(1 - x**2)),
+    "arccos": (mpmath.acos, lambda x, y: _steep(1 - x**2)),
+    "arctan": (mpmath.atan, lambda x, y: _steep((1 + x**2) ** 2)),
+    "arccot": (mpmath.acot, lambda x, y: _steep((1 + x**2) ** 2)),
+    "arcsec": (mpmath.asec, lambda x, y: 1 + _steep((x**2 - 1) * x**2)),
+    "arccsc": (mpmath.acsc, lambda x, y: 1 + _steep((x**2 - 1) * x**2)),
+    "arcsinh": (mpmath.asinh, lambda x, y: _steep(1 + x**2)),
+    "arccosh": (mpmath.acosh, lambda x, y: _steep(x**2 - 1)),
+    "arctanh": (mpmath.atanh, lambda x, y: _steep((1 - x**2) ** 2)),
+}
+
+
+def _steep(square: mpmath.mpc) -> mpmath.mpf:
+    """1/sqrt(|square|), bounded: the derivative of an inverse function beside its branch point."""
+    return 1 / mpmath.sqrt(abs(square) + mpmath.mpf(10) ** -DIGITS)
 
 
 def function(name: str, value: Value) -> Value:
     number = approximate(value)
     if abs(number.value) > 1e9:
         raise TooBig(f"{name} of a number beyond 1e9")
-    if name in ("tan", "sec") and is_zero(_approx_call(mpmath.cos, number)):
+    if name in ("tan", "sec") and is_zero(Approx(mpmath.cos(number.value), 1 + number.scale)):
         raise Undefined(f"{name} at a pole")
-    if name in ("cot", "csc") and is_zero(_approx_call(mpmath.sin, number)):
+    if name in ("cot", "csc") and is_zero(Approx(mpmath.sin(number.value), 1 + number.scale)):
         raise Undefined(f"{name} at a pole")
+    call, slope = _FUNCTIONS[name]
     try:
-        result = _FUNCTIONS[name](number.value)
+        result = call(number.value)
     except (ZeroDivisionError, ValueError) as error:
         raise Undefined(f"{name} at a pole") from error
-    return Approx(result, (1 + abs(result)) ** 2 * (1 + number.scale))
-
-
-def _approx_call(call, number: Approx) -> Approx:
-    return Approx(call(number.value), 1 + number.scale)
+    return Approx(result, abs(result) + slope(number.value, result) * number.scale)

@@ -42,7 +42,8 @@ _PHRASE = re.compile(r"[A-Za-z][A-Za-z .,'()-]*")
 _UNIT = re.compile(r"[A-Za-z][A-Za-z .()/^*·{}-]*[0-9]?\}?")
 _SPACED_COMMA = re.compile(r"[,;](?:\s|\\[ ,;])|\{,\}|;")
 _BASE_TEXT = re.compile(r"^\(?(?:in\s+)?base[\s-]*(\w*)\)?$", re.IGNORECASE)
-_ANSWER_PREFIX = re.compile(r"^\s*(?:the\s+)?(?:final\s+)?answer(?:\s+is\b|\s*[:=])\s*:?", re.IGNORECASE)
+_ANSWER_IS = r"\s*(?:the\s+)?(?:final\s+)?answer(?:\s+is\b|\s*[:=])\s*:?\s*"
+_ANSWER_PREFIX = re.compile(rf"^(?:\\text\s*\{{{_ANSWER_IS}\}}|{_ANSWER_IS})", re.IGNORECASE)
 
 _TEXT_COMMANDS = words.split_set(
     r"\text \textbf \textit \textrm \textsf \texttt \textnormal \textup \mbox \hbox \mathrm \rm \mathsf \mathtt "
@@ -331,7 +332,7 @@ class _Lexer:
         elif _PHRASE.fullmatch(plain) or (self.after_value() and _UNIT.fullmatch(plain)):
             self.emit("text", plain)
         else:  # numbers and formulas in a text command
-            inner = _Lexer(content.strip(), self.depth + 1)
+            inner = _Lexer(_ANSWER_PREFIX.sub("", content).strip(), self.depth + 1)
             inner.spaced = self.spaced
             self.tokens.extend(inner.run())
             self.spaced = False

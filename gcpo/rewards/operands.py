@@ -6,7 +6,7 @@ from gcpo.rewards import vocabulary as words
 from gcpo.rewards.lexer import Token
 from gcpo.rewards.nodes import Node, num
 
-MAX_DEPTH = 40
+MAX_DEPTH = 100  # of brackets and signs; two levels per nested fraction
 MAX_EXPONENT_OF_TEN = 10_000
 END = Token("end", "")
 DECORATIONS = frozenset((r"\vec", r"\hat", r"\bar", r"\overline", r"\dot", r"\ddot", r"\tilde", r"\overrightarrow"))
@@ -18,6 +18,10 @@ _CONSTANTS = {r"\pi": "pi", r"\infty": "inf", r"\i": "i", r"\imath": "i"}
 
 class ParseError(ValueError):
     """The tokens are not an answer this grammar covers."""
+
+
+class WordsMatter(ParseError):
+    """The answer joins a value and words that change it ("not 5", "5 or more"): it can only be compared as text."""
 
 
 def parse_number(text: str) -> Fraction:
@@ -109,7 +113,7 @@ class Operands:
                 product = Node("mul", (product, Node("sym", (), name)))
             return product
         if self.starts_factor():
-            raise ParseError(f"text {token.value!r} before a value")
+            raise WordsMatter(f"text {token.value!r} before a value")
         return Node("text", (), token.value)
 
     # --- brackets ---

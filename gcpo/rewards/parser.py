@@ -10,7 +10,7 @@ from typing import NamedTuple
 from gcpo.rewards import vocabulary as words
 from gcpo.rewards.lexer import Token, tokenize
 from gcpo.rewards.nodes import Node
-from gcpo.rewards.operands import DECORATIONS, END, MAX_DEPTH, Operands, ParseError, in_base
+from gcpo.rewards.operands import DECORATIONS, END, MAX_DEPTH, Operands, ParseError, WordsMatter, in_base
 
 
 class Parsed(NamedTuple):
@@ -182,12 +182,17 @@ class Parser(Operands):
         return Node("mul", (left, right))
 
     def skip_unit(self) -> bool:
-        """Drop a text after a value: a unit, possibly to a power. Raises ParseError if the text changes the answer."""
+        """Drop a text after a value: a unit, possibly to a power. Raises WordsMatter if the text changes the answer."""
         token = self.peek()
-        if token.kind != "text" or token.value == "base" or (token.bare and not self.is_unit_here(token)):
+        if token.kind != "text" or token.value == "base":
             return False
+        if token.bare:
+            end = self.bare_unit_end()
+            self.units.extend(part.value for part in self.tokens[self.pos : end])
+            skipped, self.pos = end > self.pos, end
+            return skipped
         if set(token.value.lower().replace(".", "").split()) & words.LOGICAL_WORDS:
-            raise ParseError(f"text {token.value!r} is part of the answer")
+            raise WordsMatter(f"text {token.value!r} is part of the answer")
         self.pos += 1
         self.units.append(token.value)
         if self.at("^"):
@@ -195,16 +200,22 @@ class Parser(Operands):
             self.script()
         return True
 
-    def is_unit_here(self, token: Token) -> bool:
-        """A unit word without a text command ends its item and stands apart: `5 cm, 6 cm`, but `5mg` is 5·m·g."""
-        if not token.spaced and len(token.value) < 3:
-            return False
+    def bare_unit_end(self) -> int:
+        """Where the unit ahead ends, written without a text command; here if it is none.
+
+        Such a unit stands apart and ends its item: `5 km/h, 6 km/h`, but `5mg` is 5·m·g.
+        """
+        token = self.peek()
         index = self.pos + 1
+        if not token.spaced and len(token.value) < 3:
+            return self.pos
         while index < len(self.tokens) and (
-            self.tokens[index].value in ("^", "{", "}", "/", "2", "3", "-") or self.tokens[index].bare
+            self.tokens[index].value in ("^", "{", "}", "/", "2", "3", "-")
+            or self.tokens[index].bare
+            or (self.tokens[index - 1].value == "/" and self.tokens[index].value in words.UNIT_LETTERS)
         ):
             index += 1
-        return index == len(self.tokens) or self.tokens[index].kind == "sep"
+        return index if index == len(self.tokens) or self.tokens[index].kind == "sep" else self.pos
 
     def starts_factor(self) -> bool:
         token = self.peek()

@@ -32,8 +32,8 @@ def finish(task: Task, reason: str, detail: str, seconds: float = 0.0) -> Verdic
 
 
 def usable_gold(gold: str) -> bool:
-    """Whether a gold can be graded against: it says something and can stand in a box."""
-    return bool(_CONTENT.search(gold)) and braces_balance(gold)
+    """Whether a gold can be graded against: it says something, at bounded length, and can stand in a box."""
+    return len(gold) <= MAX_ANSWER and bool(_CONTENT.search(gold)) and braces_balance(gold)
 
 
 def quick_verdict(index: int, gold: str, prediction: str) -> Verdict | Task:

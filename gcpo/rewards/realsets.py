@@ -59,7 +59,10 @@ def end_point(node: Node) -> End:
 def same_end(left: End, right: End, *, tolerant: bool = False) -> bool:
     if left.infinite or right.infinite:
         return left.infinite == right.infinite
-    return close(left.value, right.value, tolerant=tolerant)
+    try:
+        return close(left.value, right.value, tolerant=tolerant)
+    except TooBig as error:
+        raise NotARealSet(str(error)) from error
 
 
 def from_node(node: Node) -> list[Piece]:

@@ -13,6 +13,7 @@ import sys
 import time
 
 MEMORY_BYTES = 2 << 30
+RECURSION_LIMIT = 6000  # a sum of 500 terms is a tree 500 deep
 _PR_SET_PDEATHSIG = 1
 
 
@@ -34,6 +35,8 @@ def main() -> None:
 
     from gcpo.rewards.decide import decide  # after the limits: the libraries count towards them
 
+    sys.setrecursionlimit(RECURSION_LIMIT)
+    decide(r"\sum_{k=1}^{n} k", r"\frac{n(n+1)}{2}")  # no answer pays for loading the engine's tables
     replies.write("ready\n")
     replies.flush()
     for line in sys.stdin:
