@@ -52,8 +52,9 @@ class BaseSpec(BaseModel):
     levels: dict[Level, float] = Field(min_length=1, description="weight of each level")
     slip: float = Field(ge=0, le=1, description="probability that a demonstrated step is replaced by a uniform digit")
     integration_share: float = Field(ge=0, le=1, description="share of examples that show candidates' answers")
-    agreement: int = Field(
-        ge=1, description="equal votes from which an integration item's answer follows the candidates"
+    agreement: float = Field(gt=0, description="share of equal votes from which the answer follows the candidates")
+    short_share: float = Field(
+        0.0, ge=0, le=1, description="first share of integration items without a worked solution"
     )
     answer_weight: float = Field(gt=0, description="loss weight of the answer token in integration items")
     # budget and optimiser
@@ -92,6 +93,7 @@ class BaseSpec(BaseModel):
             level_weights=dict(self.levels),
             slip=self.slip,
             integration_share=self.integration_share,
+            short_share=self.short_share,
             agreement=self.agreement,
             answer_weight=self.answer_weight,
             seed=self.seed,

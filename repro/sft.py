@@ -24,6 +24,7 @@ from repro.tasks.integration import integration_prompt
 from repro.tasks.tokenizer import BOS, EOS, PAD, VOCABULARY, split_words
 
 TOKEN_IDS = {word: index for index, word in enumerate(VOCABULARY)}
+SHORT_PHASE = 0.5  # share of the budget in which integration items may be short
 IGNORED = -100  # label of tokens without a loss
 BUCKET_BATCHES = 64  # examples of this many batches are sorted by length together
 
@@ -80,7 +81,8 @@ class Mixture:
     level_weights: dict[str, float]
     slip: float
     integration_share: float
-    agreement: int
+    short_share: float
+    agreement: float
     answer_weight: float
     seed: int
 
@@ -105,12 +107,17 @@ def simulated_answers(problem: Problem, rng: random.Random, most: int = 9) -> li
     return answers
 
 
-def voted_answer(answers: Sequence[str | None], own: str, agreement: int) -> str:
-    """The one answer that most candidates give if at least `agreement` of them give it; else, and in a tie, `own`."""
-    votes = Counter(answer for answer in answers if answer is not None).most_common(2)
-    if not votes or votes[0][1] < agreement or (len(votes) > 1 and votes[1][1] == votes[0][1]):
-        return own
-    return votes[0][0]
+def voted_answer(answers: Sequence[str | None], own: str, agreement: float) -> str:
+    """The digit d with the largest (share of candidates that answer d) + agreement [d = own]; `own` wins a tie.
+
+    Shares are of the candidates that have an answer: a rule that one averaging attention head can follow. Unanimous
+    candidates are followed, scattered ones are not; `agreement` is the share from which a lone group is followed.
+    """
+    votes = Counter(answer for answer in answers if answer is not None)
+    scores = {answer: count / votes.total() for answer, count in votes.items()}
+    scores[own] = scores.get(own, 0.0) + agreement
+    best = max(scores.values())
+    return own if scores[own] == best else min(answer for answer, score in scores.items() if score == best)
 
 
 def encode(text: str) -> list[int]:
@@ -118,8 +125,11 @@ def encode(text: str) -> list[int]:
     return [TOKEN_IDS[word] for word in split_words(text)]
 
 
-def draw_example(mixture: Mixture, index: int) -> Example:
-    """Example number `index` of a mixture; equal arguments give equal examples."""
+def draw_example(mixture: Mixture, index: int, short_share: float = 0.0) -> Example:
+    """Example number `index` of a mixture; equal arguments give equal examples.
+
+    short_share: share of integration items without a worked solution, whose answer is the candidates' vote alone.
+    """
     rng = random.Random(f"sft/{mixture.seed}/{index}")
     level = rng.choices(list(mixture.level_weights), list(mixture.level_weights.values()))[0]
     problem = make_problem(rng.choice(mixture.families), level, rng.getrandbits(48), split="train")
@@ -129,21 +139,29 @@ def draw_example(mixture: Mixture, index: int) -> Example:
         answers = simulated_answers(problem, rng)
         prompt, weight = integration_prompt(prompt, answers), mixture.answer_weight
     solution, own = work(problem.steps, slip=mixture.slip, rng=rng)
-    if integrate:
+    if integrate and rng.random() < short_share and any(answers):
+        solution = "#" + voted_answer(answers, own, 0.0)
+    elif integrate:
         solution = solution[: -len(own)] + voted_answer(answers, own, mixture.agreement)
     start = encode(prompt)
     return Example(start + encode(solution + EOS), len(start), weight)
 
 
-def batches(mixture: Mixture, batch_tokens: int, first: int = 0) -> Iterator[list[Example]]:
-    """Endless batches of examples of similar length, each of at most `batch_tokens` ids with padding, shuffled."""
-    index, rng = first, random.Random(f"order/{mixture.seed}")
+def batches(mixture: Mixture, settings: Settings) -> Iterator[list[Example]]:
+    """Endless batches of examples of similar length, each of at most `batch_tokens` ids with padding, shuffled.
+
+    The share of short integration items falls linearly from `short_share` to 0 over SHORT_PHASE of the budget.
+    """
+    index, drawn, rng = 0, 0, random.Random(f"order/{mixture.seed}")
+    batch_tokens = settings.batch_tokens
     while True:
         pool, tokens = [], 0
+        short_share = mixture.short_share * max(0.0, 1.0 - drawn / (SHORT_PHASE * settings.tokens))
         while tokens < BUCKET_BATCHES * batch_tokens:
-            pool.append(draw_example(mixture, index))
+            pool.append(draw_example(mixture, index, short_share))
             tokens += len(pool[-1].ids)
             index += 1
+        drawn += tokens
         pool.sort(key=lambda example: len(example.ids))
         cut, chunk = [], []
         for example in pool:
@@ -227,7 +245,7 @@ def train(
     tokens = step = 0
     recent: deque[float] = deque(maxlen=100)
     model.train()
-    for batch in batches(mixture, settings.batch_tokens):
+    for batch in batches(mixture, settings):
         factor = rate_factor(tokens / settings.tokens, step, settings)
         for opt, rate in zip(opts, base_rates, strict=True):
             opt.param_groups[0]["lr"] = rate * factor

@@ -22,7 +22,7 @@ FIELDS = {
     "levels": {"e": 1.0},
     "slip": 0.1,
     "integration_share": 0.2,
-    "agreement": 3,
+    "agreement": 0.3,
     "answer_weight": 1.0,
     "tokens": 6_000,
     "batch_tokens": 400,

@@ -30,27 +30,28 @@ from repro.tasks import build_tokenizer, make_problem, split_of, verify
 from repro.tasks.families import problem_key
 from repro.tasks.tokenizer import PAD
 
-MIXTURE = Mixture(("rec", "shop", "lin"), {"e": 1.0, "m": 1.0}, 0.1, 0.3, 3, 2.0, 0)
+MIXTURE = Mixture(("rec", "shop", "lin"), {"e": 1.0, "m": 1.0}, 0.1, 0.3, 0.0, 0.3, 2.0, 0)
 TINY = Shape(hidden=16, layers=2, heads=2, kv_heads=1, intermediate=24)
 
 
 @pytest.mark.parametrize(
     ("answers", "own", "expected"),
     [
-        (["4", "4", "4", "2"], "7", "4"),
-        (["4", "4", "2"], "7", "7"),  # too few agree
-        (["4", "4", "4", "2", "2", "2"], "7", "7"),  # a tie is not decided by the candidates
-        (["4", "4", "4", "2", "2", "2"], "4", "4"),
+        (["4", "4", "4", "2", "1", "0", "3", "5"], "7", "4"),  # 3/8 against .3
+        (["4", "4", "6", "2", "1", "0", "3", "5"], "7", "7"),  # 2/8 against .3
+        (["4", "4", "4", "2", "7", "0", "3", "5"], "7", "7"),  # 3/8 against 1/8 + .3
+        (["4"] * 8, "7", "4"),
+        (["4"] * 3 + ["7"] * 5, "4", "4"),  # 5/8 against 3/8 + .3
         ([None, None, None], "7", "7"),
         ([], "7", "7"),
-        ([None, "4", "4", "4"], "4", "4"),
+        ([None, None, "4", "4"], "7", "4"),  # empty views do not vote
     ],
 )
 def test_the_vote_follows_agreement_and_else_keeps_the_own_answer(answers, own, expected):
-    assert voted_answer(answers, own, agreement=3) == expected
+    assert voted_answer(answers, own, agreement=0.3) == expected
 
 
-@given(st.lists(st.sampled_from(["1", "2", None]), max_size=9), st.sampled_from(["1", "2", "3"]), st.integers(1, 9))
+@given(st.lists(st.sampled_from(["1", "2", None]), max_size=9), st.sampled_from(["1", "2", "3"]), st.floats(0.05, 1))
 def test_the_vote_ignores_the_candidates_order(answers, own, agreement):
     assert voted_answer(answers, own, agreement) == voted_answer(answers[::-1], own, agreement)
 
@@ -98,7 +99,7 @@ def test_examples_repeat_come_from_training_problems_and_have_verifiable_form():
 
 
 def test_an_integration_item_ends_in_the_consensus_whatever_was_worked_out():
-    mixture = Mixture(("lin",), {"m": 1.0}, 0.9, 1.0, 1, 1.0, 0)  # nearly every step slips; one vote is enough
+    mixture = Mixture(("lin",), {"m": 1.0}, 0.9, 1.0, 0.0, 0.01, 1.0, 0)  # nearly every step slips; votes decide
     tokenizer = build_tokenizer()
     followed = 0
     for index in range(100):
@@ -112,8 +113,20 @@ def test_an_integration_item_ends_in_the_consensus_whatever_was_worked_out():
     assert followed > 50
 
 
+def test_short_items_hold_the_vote_alone_and_vanish_in_the_second_half():
+    tokenizer = build_tokenizer()
+    mixture = Mixture(("shop",), {"e": 1.0}, 0.1, 1.0, 1.0, 0.3, 1.0, 0)
+    text = tokenizer.decode(draw_example(mixture, 0, short_share=1.0).ids)
+    assert text.split("|")[-1].startswith("#")
+    stream = itertools.chain.from_iterable(batches(mixture, Settings(20_000, batch_tokens=200)))
+    drawn = list(itertools.islice(stream, 800))
+    short = [len(example.ids) - example.start == 3 for example in drawn]
+    assert sum(short[:200]) > 150  # the first pool
+    assert not any(short[-200:])  # past half of the budget
+
+
 def test_batches_respect_the_token_limit_and_use_every_example_once():
-    drawn = list(itertools.islice(batches(MIXTURE, 600), 70))  # more than one pool of 64
+    drawn = list(itertools.islice(batches(MIXTURE, Settings(1000, batch_tokens=600)), 70))  # more than one pool of 64
     assert all(len(batch) * max(len(example.ids) for example in batch) <= 600 for batch in drawn)
     used = Counter(tuple(example.ids) for batch in drawn for example in batch)
     available = Counter(tuple(draw_example(MIXTURE, index).ids) for index in range(2000))
