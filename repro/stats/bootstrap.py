@@ -51,40 +51,44 @@ def percentile_interval(replicates: ArrayLike, level: float = LEVEL) -> tuple[fl
     return float(low), float(high)
 
 
-def iqm(scores: ArrayLike) -> float:
-    """Interquartile mean: mean of the middle half of the scores (seeds x suites, flattened). 1..8 gives 4.5."""
-    values = np.sort(np.asarray(scores, dtype=float).ravel())
+def iqm(scores: ArrayLike) -> NDArray:
+    """Interquartile mean of scores [..., seeds, suites]: mean of the middle half of all of them. 1..8 gives 4.5.
+
+    Leading axes are a batch; a flat list is one batch of one. Returns [...] or a 0-d float.
+    """
+    array = np.atleast_2d(np.asarray(scores, dtype=float))
+    values = np.sort(array.reshape(*array.shape[:-2], -1), axis=-1)
     if values.size == 0:
         raise BadInput("IQM of no scores: want at least one")
-    cut = values.size // 4
-    return float(values[cut : values.size - cut].mean())
+    cut = values.shape[-1] // 4
+    return values[..., cut : values.shape[-1] - cut].mean(axis=-1)
 
 
-def probability_of_improvement(a: ArrayLike, b: ArrayLike) -> float:
+def probability_of_improvement(a: ArrayLike, b: ArrayLike) -> NDArray:
     """Share of seed pairs with a above b, ties counting one half, averaged over suites.
 
-    a: [seeds_a, suites], b: [seeds_b, suites]. Returns a fraction; 0.5 means no difference.
+    a: [..., seeds_a, suites], b: [..., seeds_b, suites]; leading axes are a batch. Returns fractions [...]; 0.5 means
+    no difference.
     """
     first, second = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
+    if first.ndim < 2 or second.ndim < 2 or first.shape[-1] != second.shape[-1]:
         raise BadInput(f"probability of improvement: shapes {first.shape}, {second.shape}; want [seeds, suites] twice")
-    difference = first[:, None, :] - second[None, :, :]
-    return float(np.mean((difference > 0) + 0.5 * (difference == 0)))
+    difference = first[..., :, None, :] - second[..., None, :, :]
+    return np.mean((difference > 0) + 0.5 * (difference == 0), axis=(-1, -2, -3))
 
 
 def seed_bootstrap(
-    statistic: Callable[..., float], *arms: ArrayLike, rng: np.random.Generator, replicates: int = 2_000
+    statistic: Callable[..., NDArray], *arms: ArrayLike, rng: np.random.Generator, replicates: int = 2_000
 ) -> tuple[float, float]:
     """Percentile interval of statistic(*arms), arms [seeds, suites], resampling seeds within each arm.
 
-    The suites of one seed stay together, since one checkpoint produced them. With few seeds such an interval is too
-    narrow (its variance is (S-1)/S of the right one at best): it describes, it does not decide.
+    statistic maps batches [replicates, seeds, suites] to [replicates]. The suites of one seed stay together, since one
+    checkpoint produced them. With few seeds such an interval is too narrow (its variance is (S-1)/S of the right one at
+    best): it describes, it does not decide.
     """
     tables = [np.asarray(arm, dtype=float) for arm in arms]
-    values = [
-        statistic(*(table[rng.integers(0, len(table), len(table))] for table in tables)) for _ in range(replicates)
-    ]
-    return percentile_interval(values)
+    drawn = [table[rng.integers(0, len(table), (replicates, len(table)))] for table in tables]
+    return percentile_interval(statistic(*drawn))
 
 
 def _seed_weights(seeds: int, replicates: int, rng: np.random.Generator, active: bool) -> NDArray:

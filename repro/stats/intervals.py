@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from repro.errors import BadInput
 
@@ -160,20 +160,18 @@ def mean_parts(tables: Sequence[NDArray]) -> tuple[NDArray, Parts, NDArray]:
     return value, parts, np.maximum(between_seeds, noise) + questions
 
 
-def half_width(parts: Parts, level: float = LEVEL) -> NDArray:
-    """Half-width of the two-sided interval at `level`: sqrt(Σ t²(df_i) · v_i), [...] as the variances."""
-    return np.sqrt(sum(stats.t.ppf(0.5 + level / 2, df) ** 2 * variance for variance, df in parts))
+def half_width(parts: Parts, alpha: float = 1 - LEVEL) -> NDArray:
+    """Half-width of the two-sided interval at level 1 - alpha: sqrt(Σ t²(df_i) · v_i), [...] as the variances."""
+    return np.sqrt(sum(special.stdtrit(df, alpha / 2) ** 2 * variance for variance, df in parts))
 
 
 def two_sided_p(value: float, parts: Parts) -> float:
-    """p-value of the value 0: the level at which the interval's end touches 0. 1 at value 0, at least 1e-12."""
+    """p-value of the value 0: the alpha at which the interval's end touches 0. 1 at value 0, at least 1e-12."""
     if value == 0:
         return 1.0
-    if float(half_width(parts, 1 - 1e-12)) < abs(value):
+    if float(half_width(parts, 1e-12)) <= abs(value):
         return 1e-12
-    return float(
-        np.exp(optimize.brentq(lambda log_p: half_width(parts, 1 - np.exp(log_p)) - abs(value), -27.64, -1e-12))
-    )
+    return float(np.exp(optimize.brentq(lambda log_p: half_width(parts, np.exp(log_p)) - abs(value), np.log(1e-12), 0)))
 
 
 def student_t_interval(per_seed: ArrayLike, level: float = LEVEL) -> tuple[float, float]:
@@ -259,7 +257,9 @@ def _equivalent_df(half: float, se: float) -> float:
     if se == 0 or half / se <= limit * (1 + 1e-9):
         return float("inf")
     ratio = half / se
-    return float(np.exp(optimize.brentq(lambda log_df: stats.t.ppf(0.5 + LEVEL / 2, np.exp(log_df)) - ratio, -0.5, 25)))
+    return float(
+        np.exp(optimize.brentq(lambda log_df: special.stdtrit(np.exp(log_df), 0.5 + LEVEL / 2) - ratio, -0.5, 25))
+    )
 
 
 def _covers(seeds: int) -> str:

@@ -3,7 +3,8 @@
 from functools import lru_cache
 
 import numpy as np
-from scipy import optimize, stats
+from numpy.typing import NDArray
+from scipy import optimize, special
 
 from repro.errors import BadInput
 
@@ -21,12 +22,11 @@ def power_of_gap(gap: float, se: float, df: float, *, alpha: float = ALPHA) -> f
     if se <= 0 or df <= 0:
         raise BadInput(f"power: se={se}, df={df}; want both above 0")
     if np.isinf(df):
-        limit, scale, weight = stats.norm.ppf(1 - alpha / 2), np.ones(1), np.ones(1)
+        limit, scale, weight = special.ndtri(1 - alpha / 2), np.ones(1), np.ones(1)
     else:
-        nodes, weight = np.polynomial.legendre.leggauss(_NODES)
-        limit, weight = stats.t.ppf(1 - alpha / 2, df), weight / 2
-        scale = np.sqrt(stats.chi2.ppf((nodes + 1) / 2, df) / df)
-    found = stats.norm.cdf(gap / se - limit * scale) + stats.norm.cdf(-gap / se - limit * scale)
+        limit = special.stdtrit(df, 1 - alpha / 2)
+        scale, weight = _standard_errors(df)
+    found = special.ndtr(gap / se - limit * scale) + special.ndtr(-gap / se - limit * scale)
     return float(np.sum(weight * found))
 
 
@@ -41,3 +41,16 @@ def minimum_detectable_gap(se: float, df: float, *, alpha: float = ALPHA, power:
     if se < 0:
         raise BadInput(f"minimum detectable gap: se={se}; want 0 or more")
     return detectable_ratio(df, alpha=alpha, power=power) * se
+
+
+@lru_cache(maxsize=1)
+def _quadrature() -> tuple[NDArray, NDArray]:
+    nodes, weight = np.polynomial.legendre.leggauss(_NODES)
+    return (nodes + 1) / 2, weight / 2
+
+
+@lru_cache(maxsize=64)
+def _standard_errors(df: float) -> tuple[NDArray, NDArray]:
+    """Quantiles of estimated over true SE at the quadrature's nodes, and their weights."""
+    level, weight = _quadrature()
+    return np.sqrt(special.chdtri(df, 1 - level) / df), weight

@@ -288,14 +288,12 @@ def test_probability_of_improvement_counts_ties_one_half():
 
 def test_seed_bootstrap_resamples_seeds_and_keeps_suites_together():
     arm = np.array([[0.0, 0.0], [1.0, 1.0]])
-    seen = set()
-    stats.seed_bootstrap(
-        lambda table: seen.add(tuple(table[:, 0] == table[:, 1])) or 0.0,
-        arm,
-        rng=np.random.default_rng(0),
-        replicates=50,
+    seen = []
+    low, high = stats.seed_bootstrap(
+        lambda tables: (seen.append(tables), tables.mean(axis=(1, 2)))[1], arm, rng=np.random.default_rng(0)
     )
-    assert seen == {(True, True)}
+    assert seen[0].shape == (2000, 2, 2) and np.array_equal(seen[0][..., 0], seen[0][..., 1])
+    assert (low, high) == (0.0, 1.0)
 
 
 def test_sign_flips_of_many_questions_are_calibrated_and_find_a_shift():
