@@ -15,7 +15,11 @@ VERDICTS = (HOLDS, FAILS, UNDECIDED)
 
 @dataclass(frozen=True)
 class Finding:
-    """id, the place in the paper, what it states, what it comes to, the verdict; `check` groups findings."""
+    """id, the place in the paper, what it states, what it comes to, the verdict.
+
+    check groups findings. weight: high (changes what may be concluded), medium (a number or sentence is off), low (a
+    slip), or empty where nothing hangs on it.
+    """
 
     id: str
     where: str
@@ -23,6 +27,7 @@ class Finding:
     recomputed: str
     verdict: str
     check: str
+    weight: str = ""
 
     def __post_init__(self) -> None:
         if self.verdict not in VERDICTS:
@@ -66,6 +71,7 @@ def write_findings(findings: Sequence[Finding], out_dir: Path, name: str, *, tit
     frame = pd.DataFrame(as_rows(findings))
     write_text(out_dir / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
     tally = ", ".join(f"{count} {word}" for word, count in counts(findings).items())
-    table = markdown_table(frame[["id", "where", "stated", "recomputed", "verdict", "check"]])
+    frame = frame.drop(columns=[column for column in ("check", "weight") if not frame[column].any()])
+    table = markdown_table(frame)
     parts = [f"# {title}", f"{len(findings)} statements: {tally}.", preface.strip(), table]
     write_text(out_dir / f"{name}.md", "\n\n".join(part for part in parts if part) + "\n")

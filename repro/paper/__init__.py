@@ -9,6 +9,7 @@ figures                  every value of a figure that the paper states in words;
 sources                  the rows of MRT and L2T that the tables repeat or leave out
 independent              other groups' measurements of the same models
 noise                    variance of one evaluation pass, from A Sober Look (arXiv 2504.07086), Table 5
+weights                  how much hangs on each inconsistency: high, medium, low
 expected                 what `repro.audit` must find; a difference means a wrong transcription or a wrong list
 """
 
@@ -22,7 +23,7 @@ from repro.errors import BadInput
 
 PAPER_DIR = Path(__file__).resolve().parent
 TABLES = ("table1", "table2", "table3")
-FILES = (*TABLES, "figures", "sources", "independent", "noise", "expected")
+FILES = (*TABLES, "figures", "sources", "independent", "noise", "expected", "weights")
 MODELS = ("DeepScaleR-1.5B", "R1-Distill-1.5B", "R1-Distill-7B")
 BENCHMARKS = ("AIME24", "AIME25", "AMC23", "MATH500", "Minerva")
 AVERAGE = "average"
@@ -63,14 +64,23 @@ def exact(text: str) -> Fraction:
     return Fraction(text)
 
 
+def printed(name: str, model: str, method: str, benchmark: str, column: str = "printed") -> Fraction:
+    """One printed value (or, with column="printed_gain", gain) of table1-3, exact. Raises BadInput if it is missing."""
+    text = _index(name, column).get((model, method, benchmark), "")
+    if not text:
+        raise BadInput(f"{name}.csv has no {column} of {benchmark} for {model} / {method}")
+    return exact(text)
+
+
 def cells(name: str, model: str, method: str) -> dict[str, Fraction]:
-    """The five printed cells of one row, exact, keyed by benchmark. Raises BadInput if the row or a cell is missing."""
+    """The five printed cells of one row, exact, keyed by benchmark. Raises BadInput if one is missing."""
+    return {benchmark: printed(name, model, method, benchmark) for benchmark in BENCHMARKS}
+
+
+@cache
+def _index(name: str, column: str) -> dict[tuple[str, str, str], str]:
     frame = load_table(name)
-    row = frame[(frame.model == model) & (frame.method == method)].set_index("benchmark")["printed"]
-    missing = [benchmark for benchmark in BENCHMARKS if benchmark not in row.index]
-    if missing:
-        raise BadInput(f"{name}.csv has no {', '.join(missing)} for {model} / {method}")
-    return {benchmark: exact(row[benchmark]) for benchmark in BENCHMARKS}
+    return dict(zip(zip(frame.model, frame.method, frame.benchmark, strict=True), frame[column], strict=True))
 
 
 def _preferred_independent() -> pd.DataFrame:

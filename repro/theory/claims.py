@@ -325,6 +325,7 @@ def _deployment_claims() -> list[Finding]:
     ]  # fmt: skip
 
 
-def all_claims() -> list[Finding]:
+@cache
+def all_claims() -> tuple[Finding, ...]:
     """Every statement, in the order of the paper."""
-    return [*graph_claims(), *theorem1_claims(), *corollary2_claims(), *practice_claims()]
+    return (*graph_claims(), *theorem1_claims(), *corollary2_claims(), *practice_claims())

@@ -64,7 +64,7 @@ def step3_draws(residual2: float, draws: int) -> float:
 
 
 def break_even_draws(psi2: float, phi_error2: float, baseline_error2: float = 0.0) -> float:
-    """Draws above which f+ beats f: ||Psi f||² / (||Phi f - b||² - ||b_hat - b||²), infinite if that is not positive."""
+    """Draws above which f+ beats f: ||Psi f||² / (||Phi f - b||² - ||b_hat - b||²), infinite if not positive."""
     bracket = phi_error2 - baseline_error2
     return psi2 / bracket if bracket > 0 else float("inf")
 

@@ -4,8 +4,9 @@ import sympy as sp
 
 # Inner products of the four vectors in which both statements are written. r = Y - b, s = Psi f, p = Phi f - b and
 # d = b_hat - b. p and d are functions of G; E[r|G] = 0 (Eq. 1) and E[s|G] = 0 make every product with them vanish.
-RR, SS, PP, DD, RS, PD = sp.symbols("rr ss pp dd rs pd", real=True)
-PSI2, M, R, RHO = sp.symbols("psi2 m R rho", positive=True)
+_NAMES = ("||Y-b||²", "||Psi f||²", "||Phi f-b||²", "||b_hat-b||²", "<Y-b,Psi f>", "<Phi f-b,b_hat-b>")
+RR, SS, PP, DD, RS, PD = (sp.Symbol(name, real=True) for name in _NAMES)
+M, R, RHO = sp.symbols("m R rho", positive=True)
 _GRAM = {"rr": RR, "ss": SS, "pp": PP, "dd": DD, "rs": RS, "pd": PD, "rp": 0, "rd": 0, "ps": 0, "ds": 0}
 
 
@@ -49,14 +50,14 @@ def equation_28_30() -> dict[str, sp.Expr]:
 
 def estimated_phi_gap() -> sp.Expr:
     """Corollary 2's gap for the Bayes f, with Phi from m fresh marginal draws, whose mean has noise ||Psi f||²/m."""
-    return sp.factor(2 * PSI2 - PSI2 - PSI2 / M)
+    return sp.factor(2 * SS - SS - SS / M)
 
 
 def shared_draw_gap() -> sp.Expr:
     """The same when the y_n inside f is one of the m draws (E7): Psi shrinks by (m-1)/m and its noise shrinks too."""
     shrunk = (M - 1) / M
-    noise = (M - 1) / M**2 * PSI2
-    return sp.factor(2 * shrunk * PSI2 - shrunk**2 * PSI2 - noise)
+    noise = (M - 1) / M**2 * SS
+    return sp.factor(2 * shrunk * SS - shrunk**2 * SS - noise)
 
 
 def break_even_share() -> sp.Expr:

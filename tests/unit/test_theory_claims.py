@@ -49,7 +49,7 @@ def test_equation_20_has_a_minus_sign():
 
 
 def test_estimated_phi_keeps_one_minus_one_over_m_with_and_without_the_own_draw():
-    expected = symbolic.PSI2 * (1 - 1 / symbolic.M)
+    expected = symbolic.SS * (1 - 1 / symbolic.M)
     assert sp.simplify(symbolic.estimated_phi_gap() - expected) == 0
     assert sp.simplify(symbolic.shared_draw_gap() - expected) == 0
 
