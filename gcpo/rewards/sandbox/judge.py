@@ -13,14 +13,19 @@ import marshal
 import os
 import random
 import select
+import signal
 import time
 from dataclasses import dataclass
 
 from . import wire
 from .launch import Isolation, Limits, exit_code, runner_payload, start_program
+from .processes import descendants, resident_bytes
 
 BLOCKED_ERRNOS = {1, 13, 30, 38, 97, 101}  # EPERM EACCES EROFS ENOSYS EAFNOSUPPORT ENETUNREACH
 REASONS = ("passed", "failed", "error", "timeout", "memory", "forbidden")
+WATCH_SECONDS = 0.05
+NAMESPACE_PROCESSES = 2  # bubblewrap itself and the first process of its namespace
+GRACE_SECONDS = 5.0  # for the check's own work beyond the program's time; then the kernel ends this process
 START_SECONDS = 20.0  # for the interpreter alone; the program's own clock starts when it is up
 _SEEN, _WRONG = "__assertion_held__", "__assertion_wrong__"
 
@@ -84,6 +89,7 @@ class Program:
         self._limits = limits
         self._uid = isolation.program_uid(slot) if isolation.backend == "bwrap" else None
         self._deadline = time.monotonic() + START_SECONDS
+        self._watched = time.monotonic()
         request_read, self._request_fd = os.pipe()
         self._reply_fd, reply_write = os.pipe()
         self._pid = start_program(isolation, slot, limits, (request_read, reply_write), folder)
@@ -99,18 +105,27 @@ class Program:
         except Stop as stop:
             raise SandboxBroken(f"the sandboxed interpreter did not start: {stop.detail}") from stop
         self._deadline = time.monotonic() + self._limits.wall_seconds
+        signal.setitimer(signal.ITIMER_REAL, self._limits.wall_seconds + GRACE_SECONDS)
 
     def load(self, job: Job) -> None:
         """Send the program's sources; returns when the program's top level has run."""
         sources = [(f"<program {index}>", source) for index, source in enumerate(job.sources)]
         setup = (self._limits.as_rlimits(), self._uid, self._limits.answer_mib * 2**20, sources, job.entry_point)
         self._send(setup)
-        self._expect("ready")
+        self._answer("ready")
 
     def call(self, *args: object, **kwargs: object) -> object:
         """The program's answer to one call, as a plain value. Raises Stop when there is none."""
         self._send((args, kwargs))
-        return wire.decode_value(self._expect("value"))
+        return self._answer("value")
+
+    def _answer(self, kind: str) -> object:
+        try:
+            return wire.decode_value(self._expect(kind))
+        except wire.Malformed as tampering:
+            raise Stop("forbidden", f"tampered with the answer pipe: {tampering}"[:300]) from tampering
+        except MemoryError as error:
+            raise Stop("memory", "the answer does not fit into the judge's memory") from error
 
     def stop(self) -> None:
         """Kill the program and wait for its first process; with a PID namespace nothing of it is left afterwards."""
@@ -120,7 +135,11 @@ class Program:
             self._pid = None
 
     def _send(self, message: object) -> None:
-        self._send_raw(marshal.dumps(message))
+        try:
+            payload = marshal.dumps(message)
+        except ValueError as error:
+            raise SandboxBroken(f"the check passes something that is not plain data: {error}") from error
+        self._send_raw(payload)
 
     def _send_raw(self, payload: bytes) -> None:
         payload = memoryview(len(payload).to_bytes(4, "big") + payload)
@@ -161,15 +180,28 @@ class Program:
         poller = select.poll()
         poller.register(fd, event)
         while True:
+            self._watch()
             remaining = self._deadline - time.monotonic()
             if remaining <= 0:
                 raise Stop("timeout", f"over {self._limits.wall_seconds:g} s")
-            if poller.poll(min(remaining, 0.05) * 1000):
+            if poller.poll(min(remaining, WATCH_SECONDS) * 1000):
                 return
             if os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
                 if poller.poll(0):
                     return
                 self._died()
+
+    def _watch(self) -> None:
+        """Hold the program and its children together to limits that the kernel keeps for each process or not at all."""
+        now = time.monotonic()
+        if now - self._watched < WATCH_SECONDS:
+            return
+        self._watched = now
+        pids = descendants(os.getpid())
+        if len(pids) > self._limits.processes + NAMESPACE_PROCESSES:
+            raise Stop("forbidden", f"over {self._limits.processes} processes")
+        if resident_bytes(pids) > self._limits.memory_mib * 2**20:
+            raise Stop("memory", f"all its processes together use over {self._limits.memory_mib} MiB")
 
     def _died(self) -> None:
         deadline = time.monotonic() + 1.0
@@ -181,7 +213,7 @@ class Program:
         self._pid = None
         code = exit_code(status)
         if code == 128 + 9:
-            raise Stop("memory", "killed by the kernel")
+            raise Stop("memory", "killed: by the kernel for lack of memory, or by itself")
         if code in (128 + 24, 128 + 14):
             raise Stop("timeout", "over the CPU limit")
         raise Stop("error", f"the program ended by itself (exit code {code})")
@@ -190,7 +222,7 @@ class Program:
 def _reason_of(exception: str, errno: int) -> str:
     if exception == "MemoryError":
         return "memory"
-    return "forbidden" if errno in BLOCKED_ERRNOS else "error"
+    return "forbidden" if errno in BLOCKED_ERRNOS or exception == "gaierror" else "error"
 
 
 def judge(job: Job, isolation: Isolation, slot: int, limits: Limits, folder: str | None) -> Outcome:
@@ -211,8 +243,6 @@ def judge(job: Job, isolation: Isolation, slot: int, limits: Limits, folder: str
         verdict = ("passed", "")
     except Stop as stop:
         verdict = (stop.reason, stop.detail)
-    except wire.Malformed as tampering:
-        verdict = ("forbidden", f"tampered with the answer pipe: {tampering}"[:300])
     finally:
         program.stop()
     return Outcome(verdict[0] == "passed", verdict[0], verdict[1], time.monotonic() - started)
@@ -224,10 +254,15 @@ def _run_check(job: Job, check_code: object, program: Program, held: set[int]) -
 
     random.seed(0)  # the same verdict every time for tests that draw their cases
     space = {"__name__": "check", "__builtins__": builtins, _SEEN: held.add, _WRONG: wrong}
-    exec(compile(job.context, "<context>", "exec"), space)
+    try:
+        exec(compile(job.context, "<context>", "exec"), space)
+        exec(check_code, space)
+    except Exception as error:
+        raise SandboxBroken(f"the check does not load: {type(error).__name__}: {error}") from error
     space[job.entry_point] = program.call
-    exec(check_code, space)
     try:
         space["check"](program.call)
+    except SandboxBroken:
+        raise
     except Exception as error:  # the check's own arithmetic on a value of the wrong kind, e.g. abs(None - 1)
         raise Stop("failed", f"the check cannot use the answer: {type(error).__name__}: {error}"[:300]) from error

@@ -8,7 +8,6 @@ import functools
 import marshal
 import os
 import select
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +96,7 @@ def start_program(isolation: Isolation, slot: int, limits: Limits, pipes: tuple[
         os.dup2(pipes[1], 1)
         os.dup2(os.open("/dev/null", os.O_WRONLY), 2)
         os.closerange(3, 256)
+        native.reset_signals()  # also: process 1 of a PID namespace is deaf to its own children without handlers
         native.die_with_parent()
         waiter = select.poll()
         waiter.register(0, 0)
@@ -149,6 +149,8 @@ def _become_bwrap(isolation: Isolation, slot: int, limits: Limits, folder: str |
             arguments += ["--perms", "0755", "--dir", str(parent)]
         link = os.readlink(shown) if os.path.islink(shown) else None
         arguments += ["--symlink", link, shown] if link and link[0] != "/" else ["--ro-bind", shown, shown]
+    for folder in ("/etc", "/dev"):
+        arguments += ["--perms", "0755", "--dir", folder]
     arguments += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
     for device in native.DEVICES:
         arguments += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
@@ -162,8 +164,6 @@ def _become_bwrap(isolation: Isolation, slot: int, limits: Limits, folder: str |
 def _become_plain(isolation: Isolation, slot: int, limits: Limits, folder: str | None) -> None:
     os.setsid()
     os.chdir(folder)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_DFL)
     _exec_interpreter({**ENVIRONMENT, "HOME": folder, "TMPDIR": folder})
 
 

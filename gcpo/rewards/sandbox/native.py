@@ -41,9 +41,15 @@ def _call(name: str, *args: object) -> None:
         raise OSError(number, f"{name}{args}: {os.strerror(number)}")
 
 
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent dies. The caller checks that it has not died already."""
-    _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """Have the kernel send this process a signal when its parent dies. The caller checks that it still lives."""
+    _call("prctl", PR_SET_PDEATHSIG, number, 0, 0, 0)
+
+
+def reset_signals() -> None:
+    """Default dispositions for all signals: an ignored one would stay so in the program."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def adopt_orphans() -> None:
@@ -99,9 +105,6 @@ def become_init(folders: list[str], scratch_mib: int) -> None:
     """
     _call("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0)  # it shares a user with the program when not root: no ptrace
     os.setsid()
-    for number in range(1, signal.NSIG):
-        if number not in (signal.SIGKILL, signal.SIGSTOP, 32, 33):
-            signal.signal(number, signal.SIG_DFL)  # process 1 is deaf to its own namespace unless it has a handler
     _call("unshare", CLONE_NEWNS)
     _mount("none", "/", None, MS_REC | MS_PRIVATE)
     _mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=755")

@@ -15,6 +15,7 @@ from .launch import Isolation, Limits
 
 # The folder goes last on the path and holds only this project's modules; without `site` no other package is in reach.
 _START = "import sys; sys.path.append(sys.argv[1]); from sandbox.server import main; main(sys.argv[2:])"
+CLOSE_SECONDS = 15.0
 ATTEMPTS = 2  # a worker that dies is replaced, and its job tried once more
 
 
@@ -46,8 +47,12 @@ class _Worker:
         return json.loads(line) if line.endswith("\n") else None
 
     def close(self) -> None:
-        self.process.kill()  # its judge and program die with it
-        self.process.wait()
+        self.process.terminate()
+        try:
+            self.process.wait(CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
         self.process.stdin.close()
         self.process.stdout.close()
 

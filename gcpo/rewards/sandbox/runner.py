@@ -5,6 +5,7 @@ import only what starts fast. It knows no expected value. Everything in this pro
 patch, read or replace all of it, and all it can change is what it answers.
 """
 
+import builtins
 import marshal
 import posix
 import sys
@@ -127,6 +128,7 @@ def serve():
     _send(reply_fd, "up", "null")
     limits, uid, max_bytes, sources, entry_point = receive()
     _confine(limits, uid)
+    builtins.exit = builtins.quit = sys.exit  # without `site` they are missing
     module = type(sys)("solution")
     sys.modules["solution"] = module
     try:
@@ -142,4 +144,5 @@ def serve():
         _answer(reply_fd, max_bytes, function, args, kwargs)
 
 
-serve()
+if __name__ == "__main__":
+    serve()

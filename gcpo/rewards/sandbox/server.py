@@ -3,8 +3,10 @@
 Speaks JSON lines on standard input and output. Started by `pool.py`; ends when its input closes or its parent dies.
 """
 
+import contextlib
 import json
 import os
+import resource
 import select
 import shutil
 import signal
@@ -14,19 +16,18 @@ import time
 from dataclasses import asdict
 
 from . import native
-from .judge import START_SECONDS, Job, Outcome, SandboxBroken, judge
+from .judge import GRACE_SECONDS, START_SECONDS, Job, Outcome, SandboxBroken, judge
 from .launch import Isolation, Limits, runner_payload
+from .processes import descendants
 
-GRACE_SECONDS = 5.0  # beyond the program's own limit: for the judge's side of a check
 CLEANUP_SECONDS = 10.0
 
 
 def main(arguments: list[str]) -> None:
     """Serve jobs until the input ends. `arguments`: one JSON object with `isolation`, `limits` and `slot`."""
-    native.die_with_parent()
+    signal.signal(signal.SIGTERM, _leave)
+    native.die_with_parent(signal.SIGTERM)
     native.adopt_orphans()
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # an interrupted run is ended by its parent, in order
     settings = json.loads(arguments[0])
     isolation, limits = Isolation(**settings["isolation"]), Limits(**settings["limits"])
     runner_payload()
@@ -34,6 +35,12 @@ def main(arguments: list[str]) -> None:
         outcome = run_isolated(Job(**json.loads(line)), isolation, settings["slot"], limits)
         sys.stdout.write(json.dumps(outcome) + "\n")
         sys.stdout.flush()
+
+
+def _leave(number: int, frame: object) -> None:
+    """End this worker in order: what it started is killed on the way out."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit(0)
 
 
 def run_isolated(job: Job, isolation: Isolation, slot: int, limits: Limits) -> dict[str, object]:
@@ -48,10 +55,10 @@ def run_isolated(job: Job, isolation: Isolation, slot: int, limits: Limits) -> d
     child = os.fork()
     if child == 0:
         os.close(result_fd)
-        _judge_and_report(write_fd, job, isolation, slot, limits, folder)
+        _judge_and_report(write_fd, limits, (job, isolation, slot, limits, folder))
     os.close(write_fd)
     try:
-        return _collect(result_fd, START_SECONDS + limits.wall_seconds + GRACE_SECONDS)
+        return _collect(child, result_fd, START_SECONDS + limits.wall_seconds + 2 * GRACE_SECONDS)
     finally:
         os.close(result_fd)
         _kill_descendants(child)
@@ -60,17 +67,22 @@ def run_isolated(job: Job, isolation: Isolation, slot: int, limits: Limits) -> d
 
 
 def _open_and_retry(function: object, path: str, _: object) -> None:
-    """Delete what the program made undeletable for its owner."""
+    """Delete what the program closed to its own user; never through a link, which may lead anywhere."""
     os.chmod(os.path.dirname(path), 0o700)
-    os.chmod(path, 0o700)
-    shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+    if os.path.isdir(path) and not os.path.islink(path):
+        os.chmod(path, 0o700)
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
 
 
-def _judge_and_report(write_fd: int, *arguments: object) -> None:
+def _judge_and_report(write_fd: int, limits: Limits, arguments: tuple) -> None:
     """The judge's whole life: verdict to the pipe, then exit without running anything of the worker's."""
     try:
+        native.reset_signals()
         native.die_with_parent()
-        os.setpgid(0, 0)
+        memory = 2 * limits.memory_mib * 2**20  # so that no answer can make the judge exhaust the machine
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         null = os.open("/dev/null", os.O_RDWR)
         for fd in (0, 1, 2):
             os.dup2(null, fd)  # a check that prints must not speak on the worker's line
@@ -83,22 +95,22 @@ def _judge_and_report(write_fd: int, *arguments: object) -> None:
         os._exit(0)
 
 
-def _collect(fd: int, seconds: float) -> dict[str, object]:
-    """Read the judge's report to its end. A judge that dies without one was killed; one that is late is hung."""
+def _collect(judge_pid: int, fd: int, seconds: float) -> dict[str, object]:
+    """Read the judge's report to its end; without one, say what became of the judge."""
     poller = select.poll()
     poller.register(fd, select.POLLIN)
     deadline, data = time.monotonic() + seconds, b""
-    while True:
-        remaining = deadline - time.monotonic()
-        if remaining <= 0 or not poller.poll(remaining * 1000):
-            return asdict(Outcome(False, "timeout", "the check did not finish with this answer", seconds))
+    while (remaining := deadline - time.monotonic()) > 0 and poller.poll(remaining * 1000):
         chunk = os.read(fd, 65536)
-        if chunk:
-            data += chunk
-        elif data:
+        data += chunk
+        if not chunk and data:
             return json.loads(data)
-        else:
+        if not chunk:
+            status = os.waitid(os.P_PID, judge_pid, os.WEXITED | os.WNOWAIT)
+            if status.si_status == signal.SIGALRM:
+                break
             return asdict(Outcome(False, "forbidden", "the judge was killed while the program ran", 0.0))
+    return asdict(Outcome(False, "timeout", "the check did not finish with this answer", seconds))
 
 
 def _kill_descendants(child: int) -> None:
@@ -112,22 +124,8 @@ def _kill_descendants(child: int) -> None:
             return
         if pid == 0:
             if time.monotonic() > deadline:
-                raise SandboxBroken(f"processes are left after {CLEANUP_SECONDS:g} s of killing: {_children()}")
-            for descendant in _children():
-                os.kill(descendant, signal.SIGKILL)
+                raise SandboxBroken(f"processes are left after {CLEANUP_SECONDS:g} s of killing")
+            for descendant in descendants(os.getpid()):
+                with contextlib.suppress(ProcessLookupError):  # it ended since the list was made
+                    os.kill(descendant, signal.SIGKILL)
             time.sleep(0.001)
-
-
-def _children() -> list[int]:
-    """Ids of this process's direct children, from /proc."""
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as stat:
-                    parent = int(stat.read().rpartition(")")[2].split()[1])
-            except (FileNotFoundError, ProcessLookupError):
-                continue  # it ended while we looked
-            if parent == os.getpid():
-                found.append(int(name))
-    return found

@@ -1,0 +1,71 @@
+"""No program passes by anything but right answers, in every isolation this machine has."""
+
+import os
+
+import pytest
+from sandbox_programs import HOSTILE, PROMPT, RIGHT, TEST
+
+from gcpo.rewards.code_score import CodeAnswer, CodeProblem, score_answers
+from gcpo.rewards.sandbox import Isolation, Limits, SandboxPool, find_isolation
+from gcpo.rewards.sandbox.isolation import probe
+
+PROBLEM = CodeProblem("toy/0", PROMPT, "total", TEST)
+ATTACKS = {f"{kind}: {name}": source for kind, group in HOSTILE.items() for name, source in group.items()}
+# What may only be tried where it can reach nothing of the machine's
+ISOLATED_ONLY = ("kill everyone", "kill the parent", "alarm the parent", "terminate the group", "bomb")
+REASONS = {  # a few verdicts whose reason is promised, not only their failing
+    "exit: exit(0) at import": "error",
+    "printing: prints passed": "failed",
+    "printing: forges a verdict frame": "forbidden",
+    "equality: always equal object": "failed",
+    "resources: endless loop": "timeout",
+    "resources: memory": "memory",
+    "system: connect": "forbidden",
+    "system: writes outside": "forbidden",
+    "no answer: empty": "error",
+    "no answer: prose": "error",
+}
+
+
+def score(isolation, sources, seconds=1.5):
+    answers = [CodeAnswer(PROBLEM, source, "full_code") for source in sources]
+    with SandboxPool(isolation, workers=2, limits=Limits(wall_seconds=seconds)) as pool:
+        return list(score_answers(answers, pool))
+
+
+def _is_fast(name):
+    return not name.startswith("resources") and not any(
+        word in name for word in ("stop itself", "close every", "codes")
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("backend", "as_root"), [("bwrap", True), ("bwrap", False), ("unshare", True), ("unshare", False)]
+)
+def test_no_hostile_program_passes_and_the_right_one_after_each_still_does(backend, as_root):
+    isolation = Isolation(backend, as_root)
+    if as_root and os.geteuid() != 0:
+        pytest.skip("root only")
+    failure = probe(isolation)
+    if failure is not None:
+        pytest.skip(f"{backend} (as_root={as_root}) does not work here: {failure}")
+    chosen = ATTACKS if isolation == find_isolation() else {name: ATTACKS[name] for name in ATTACKS if _is_fast(name)}
+    outcomes = score(isolation, [source for attack in chosen.values() for source in (attack, RIGHT)])
+    verdicts = dict(zip(chosen, outcomes[::2], strict=True))
+    after = dict(zip(chosen, outcomes[1::2], strict=True))
+    assert [name for name, outcome in verdicts.items() if outcome.passed] == []
+    assert {name: outcome for name, outcome in after.items() if not outcome.passed} == {}
+    reasons = {name: reason for name, reason in REASONS.items() if name in chosen}
+    assert {name: verdicts[name].reason for name in reasons} == reasons
+
+
+@pytest.mark.slow
+def test_without_namespaces_too_no_program_passes_by_forging():
+    chosen = {
+        name: source
+        for name, source in ATTACKS.items()
+        if _is_fast(name) and not name.startswith("system") and not any(word in name for word in ISOLATED_ONLY)
+    }
+    verdicts = dict(zip(chosen, score(Isolation("none", False), chosen.values()), strict=True))
+    assert [name for name, outcome in verdicts.items() if outcome.passed] == []
