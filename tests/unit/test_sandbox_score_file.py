@@ -33,16 +33,18 @@ def score(tmp_path, folder, lines, **settings):
 
 def test_verdicts_keep_the_order_of_the_lines_and_bad_lines_are_numbered(tmp_path, folder):
     lines = [
-        GOOD, b"{not json", BAD, {**GOOD, "task_id": "HumanEval/164"}, {**GOOD, "format": "chat"}, b"\xff", b"[]",
+        {**GOOD, "id": "a"}, b"{not json", BAD,
+        {**GOOD, "task_id": "HumanEval/164"}, {**GOOD, "format": "chat"}, b"\xff", b"[]",
         {"task_id": "HumanEval/53", "format": "completion"}, {**GOOD, "completion": None}, b"",
         {**GOOD, "format": "markdown", "completion": "```python\ndef add(x, y):\n    return x + y\n```"},
         {**GOOD, "format": "full_code", "completion": RIGHT, "extra": 1},
     ]  # fmt: skip
     report, rows = score(tmp_path, folder, lines)
-    assert [number for number, _ in report.bad_lines] == [2, 4, 5, 6, 7, 8, 9, 10]
+    assert [number for number, _ in report.bad_lines] == [2, 4, 5, 6, 7, 8, 9]
     assert [(row["passed"], row["reason"]) for row in rows] == [
         (True, "passed"), (False, "failed"), (True, "passed"), (False, "error"),
     ]  # fmt: skip
+    assert [(row["line"], row.get("id")) for row in rows] == [(1, "a"), (3, None), (11, None), (12, None)]
     assert (report.rows, report.passed, report.reasons["failed"], report.reasons["error"]) == (4, 2, 1, 1)
     assert all(row["task_id"] == "HumanEval/53" and 0 < row["seconds"] < 5 for row in rows)
     assert report.passed_under_one_second <= 2
@@ -79,6 +81,14 @@ def test_the_loader_says_where_the_file_should_be(tmp_path):
         load_problems(tmp_path)
     with pytest.raises(BadInput, match="GCPO_DATA"):
         load_problems(None)
+
+
+def test_a_file_that_is_missing_or_cannot_be_written_is_named(tmp_path, folder):
+    with pytest.raises(BadInput, match=r"no file .*absent"):
+        score_file(tmp_path / "absent", tmp_path / "out", folder)
+    (tmp_path / "in").write_text(json.dumps(GOOD))
+    with pytest.raises(BadInput, match="nowhere"):
+        score_file(tmp_path / "in", tmp_path / "nowhere" / "out", folder, unsafe=True)
 
 
 @pytest.mark.parametrize("setting", [{"timeout": 0.0}, {"workers": 0}])

@@ -228,7 +228,7 @@ FAULT_CASES = [
 FAULT_RUN = """
 import json, sys
 sys.path.append(sys.argv[1])
-from sandbox import Job, Limits, SandboxBroken, SandboxPool
+from sandbox import Isolation, Job, Limits, SandboxBroken, SandboxPool
 jobs = [Job([source], "total", test, prompt) for source, test, prompt in json.loads(sys.argv[3])]
 with SandboxPool(Isolation(*json.loads(sys.argv[2])), workers=1, limits=Limits(wall_seconds=1.0)) as pool:
     try:

@@ -1,7 +1,6 @@
 """Several workers side by side; results in the order of the jobs."""
 
 import json
-import os
 import selectors
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from .launch import Isolation, Limits
 # The folder goes last on the path and holds only this project's modules; without `site` no other package is in reach.
 _START = "import sys; sys.path.append(sys.argv[1]); from sandbox.server import main; main(sys.argv[2:])"
 CLOSE_SECONDS = 15.0
-ATTEMPTS = 2  # a worker that dies is replaced, and its job tried once more
+ATTEMPTS = 2  # after a failure of the harness itself: a new worker, and the job once more
 
 
 class _Worker:
@@ -98,16 +97,16 @@ class SandboxPool:
                     selector.unregister(worker.process.stdout)
                     record = worker.take()
                     position = worker.position
-                    if record is None:
+                    if record is None or "broken" in record:
                         self._workers.pop(worker.slot).close()
                         attempts[position] = attempts.get(position, 0) + 1
                         if attempts[position] < ATTEMPTS:
                             pending.appendleft((position, jobs_by_position[position]))
                             self._assign(selector, worker.slot, pending)
                             continue
+                        if record is not None:
+                            raise SandboxBroken(f"{self.isolation.backend}: {record['broken']}")
                         record = asdict(Outcome(False, "forbidden", "the worker was killed while the program ran"))
-                    if "broken" in record:
-                        raise SandboxBroken(f"{self.isolation.backend}: {record['broken']}")
                     done[position] = Outcome(**record)
                     finished += 1
                     if on_done is not None:
@@ -124,8 +123,3 @@ class SandboxPool:
         worker = self._workers[slot]
         worker.give(*pending.popleft())
         selector.register(worker.process.stdout, selectors.EVENT_READ, worker)
-
-
-def default_workers() -> int:
-    """One worker per core this process may use."""
-    return len(os.sched_getaffinity(0))
