@@ -96,7 +96,7 @@ class GCPOConfig(PaperGRPOConfig):
     log_ratio_cap: float = 2.3
     # Eq. 12: "sum_{i=0}^{n-1}" inside the sum over i of Eq. 10, n times the row mean ("sum"). Chosen: "mean"
     kappa_norm: str = "mean"
-    # Eq. 12 sums over every i. Chosen: ceil(f n) random candidates per group, an unbiased estimate of their mean
+    # Eq. 12: "sum_{i=0}^{n-1}", every candidate (1.0). Chosen: ceil(f n) random ones per group, an unbiased estimate
     kappa_row_fraction: float = 0.125
     # Algorithm 1 computes both terms in every step. Not stated: 1; k > 1 is plain GRPO in the steps between
     gcpo_every: int = 1
