@@ -84,7 +84,13 @@ class MetricsWriter(TrainerCallback):
         self.rows.append(row)
         with self.path.open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(row, sort_keys=True) + "\n")
-        self.report(state.global_step / max(1, state.max_steps), f"step {state.global_step}/{state.max_steps} reward {row['reward']:.3f}")
+        rewards = self.rewards()
+        reward = f" reward {rewards[-1]:.3f}" if rewards else ""
+        self.report(state.global_step / max(1, state.max_steps), f"step {state.global_step}/{state.max_steps}{reward}")
+
+    def rewards(self) -> list[float]:
+        """Mean reward of every rollout so far; a step that reuses a rollout has none."""
+        return [row["reward"] for row in self.rows if "reward" in row]
 
 
 def rows_needed(config: Any) -> int:
@@ -123,8 +129,8 @@ def train_policy(
         seconds = time.perf_counter() - started
     record = {
         "steps": len(writer.rows),
-        "reward_first": writer.rows[0]["reward"],
-        "reward_last": writer.rows[-1]["reward"],
+        "reward_first": writer.rewards()[0],
+        "reward_last": writer.rewards()[-1],
         "tokens": writer.rows[-1].get("num_tokens"),
         "seconds": seconds,
     }
