@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gcpo.rewards import GraderPool
+from gcpo.rewards.audit_grader import Audit
 from repro.errors import BadInput
 
 _CHUNK = 2000  # lines held at once
@@ -14,10 +15,14 @@ _CHUNK = 2000  # lines held at once
 
 @dataclass
 class GradeReport:
-    """bad_lines: (number from 1, why) of each line that was not graded. counts: verdicts by reason."""
+    """bad_lines: (number from 1, why) of each line that was not graded. counts: verdicts by reason.
+
+    audit: what a second, simpler grader thinks of the same lines; its disagreements name the lines by number.
+    """
 
     bad_lines: list[tuple[int, str]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    audit: Audit = field(default_factory=Audit)
 
 
 def grade_file(
@@ -35,6 +40,8 @@ def grade_file(
     source, target = Path(input_path), Path(output_path)
     if not source.is_file():
         raise BadInput(f"grade: no file {source}; want JSON lines with gold and prediction")
+    if target.exists() and target.samefile(source):
+        raise BadInput(f"grade: output {target} is the input; want another file")
     report = GradeReport()
     try:
         with source.open("rb") as lines, target.open("w", encoding="utf-8") as out, GraderPool(workers) as pool:
@@ -82,6 +89,7 @@ def _grade_chunk(chunk, pool: GraderPool, out, report: GradeReport, graded: int,
     verdicts = pool.grade_many([(row["gold"], row["prediction"]) for _, row in chunk], count)
     for (number, row), verdict in zip(chunk, verdicts, strict=True):
         report.counts[verdict.reason] += 1
+        report.audit.add(number, row["gold"], row["prediction"], verdict.correct)
         line = {"line": number} | ({"id": row["id"]} if "id" in row else {})
         line |= {"correct": verdict.correct, "reason": verdict.reason, "detail": verdict.detail}
         line |= {"extracted": verdict.extracted, "seconds": round(verdict.seconds, 6)}

@@ -41,15 +41,15 @@ def last_box(text: str) -> Extraction:
     return Extraction(text[best[0] : best[1]], last_open > best[1])
 
 
-def braces_balance(text: str) -> bool:
-    """Whether every unescaped brace of `text` has its partner, so that the text can stand in a box."""
+def missing_braces(text: str) -> int:
+    """How many closing braces the text lacks; 0 if it balances, -1 if it closes one that was never opened."""
     depth = 0
     for mark in _MARK.finditer(text):
         token = mark.group()
         if token == "}":
             depth -= 1
             if depth < 0:
-                return False
+                return -1
         elif token[-1] == "{" and token != "\\{":
             depth += 1
-    return depth == 0
+    return depth

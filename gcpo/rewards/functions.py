@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from gcpo.rewards.extract import last_box
-from gcpo.rewards.pool import GraderPool
+from gcpo.rewards.pool import default_pool
 from gcpo.rewards.quick import usable_gold
 
-TRAINING_WORKERS = 2
-_pool = GraderPool(TRAINING_WORKERS)  # starts no process before its first answer
 _THOUGHT_END = re.compile(r"</think>")
 
 
@@ -34,7 +32,7 @@ def accuracy_reward(
     if unusable:
         raise ValueError(f"gold {unusable[0]!r} cannot be graded against; exclude its row when preparing the data")
     texts = [completion_text(completion) for completion in completions]
-    return [float(verdict.correct) for verdict in _pool.grade_many(zip(answer, texts, strict=True))]
+    return [float(verdict.correct) for verdict in default_pool().grade_many(zip(answer, texts, strict=True))]
 
 
 def format_reward(prompts: Sequence[Any], completions: Sequence[Any], **_columns: Any) -> list[float]:

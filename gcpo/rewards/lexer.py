@@ -137,7 +137,7 @@ class _Lexer:
             elif self.text.startswith("**", self.pos):
                 self.emit("op", "^")
                 self.pos += 2
-            elif char in "$\"`":
+            elif char in '$"`':
                 self.pos += 1
             elif char == "&":
                 self.emit("cell", char)

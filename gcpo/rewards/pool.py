@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from gcpo.rewards.quick import Task, finish, quick_verdict
@@ -17,17 +17,18 @@ from gcpo.rewards.verdict import TIMEOUT, UNPARSEABLE_PREDICTION, Verdict
 
 OUTER_SECONDS = 12.0  # of wall time per answer; the worker's own limits end it long before, unless it is stuck in C
 _START_SECONDS = 120.0
+_COMMAND = (sys.executable, "-P", "-W", "ignore", "-m", "gcpo.rewards.worker")
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 
 
 class _Worker:
     """One process; `task` is what it works on, with the time it was given and the number of tries."""
 
-    def __init__(self) -> None:
+    def __init__(self, command: Sequence[str]) -> None:
         environment = dict(os.environ)
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (_PACKAGE_ROOT, environment.get("PYTHONPATH"))))
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-W", "ignore", "-m", "gcpo.rewards.worker", str(os.getpid())],
+            [*command, str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
@@ -64,15 +65,21 @@ class GraderPool:
 
     An answer that outlasts `outer_seconds` costs its worker: it is killed and replaced, the verdict is `timeout`. An
     answer whose worker dies is tried once more in a fresh one, then it is `unparseable_prediction`, detail `crash`.
+    `command` starts a worker; its last argument will be this process's id.
     """
 
-    def __init__(self, workers: int = 2, *, outer_seconds: float = OUTER_SECONDS):
+    def __init__(self, workers: int = 2, *, outer_seconds: float = OUTER_SECONDS, command: Sequence[str] = _COMMAND):
         if workers < 1:
             raise ValueError(f"workers is {workers}; want at least 1")
         self.workers = workers
         self.outer_seconds = outer_seconds
+        self._command = command
+        self._forget()
+
+    def _forget(self) -> None:
         self._pool: list[_Worker] = []
         self._lock = threading.Lock()
+        self._owner = os.getpid()
 
     def __enter__(self) -> "GraderPool":
         return self
@@ -81,7 +88,9 @@ class GraderPool:
         self.close()
 
     def close(self) -> None:
-        """Kill the workers. The pool starts new ones if it is used again."""
+        """Kill the workers. The pool starts new ones if it is used again. In a fork, the parent keeps its workers."""
+        if self._owner != os.getpid():
+            self._forget()
         while self._pool:
             self._pool.pop().kill()
 
@@ -89,6 +98,8 @@ class GraderPool:
         self, pairs: Iterable[tuple[str, str]], progress: Callable[[int], None] | None = None
     ) -> list[Verdict]:
         """One verdict per (gold, prediction), in order. `progress` is called with the number graded so far."""
+        if self._owner != os.getpid():
+            self._forget()
         with self._lock:
             verdicts: list[Verdict | None] = []
             waiting: deque[Task] = deque()
@@ -126,7 +137,7 @@ class GraderPool:
     def _assign(self, waiting: deque[Task], selector: selectors.BaseSelector) -> None:
         wanted = min(self.workers, len(waiting) + sum(worker.task is not None for worker in self._pool))
         while len(self._pool) < wanted:
-            worker = _Worker()
+            worker = _Worker(self._command)
             self._pool.append(worker)
             selector.register(worker.process.stdout, selectors.EVENT_READ, worker)
         for worker in list(self._pool):
@@ -177,15 +188,10 @@ class GraderPool:
         worker.kill()
 
 
-_default: tuple[int, GraderPool] | None = None
-_default_lock = threading.Lock()
+_default = GraderPool(2)  # starts a process only for an answer that needs one
+atexit.register(_default.close)
 
 
 def default_pool() -> GraderPool:
-    """The pool of one worker behind `grade`; one per process, also after a fork."""
-    global _default
-    with _default_lock:
-        if _default is None or _default[0] != os.getpid():
-            _default = (os.getpid(), GraderPool(1))
-            atexit.register(_default[1].close)
-        return _default[1]
+    """The pool behind `grade` and the reward functions; after a fork the child gets workers of its own."""
+    return _default

@@ -4,7 +4,8 @@ import re
 import time
 from typing import NamedTuple
 
-from gcpo.rewards.extract import braces_balance, last_box
+from gcpo.rewards.extract import last_box, missing_braces
+from gcpo.rewards.parser import parse_answer
 from gcpo.rewards.verdict import CORRECT, NO_BOX, UNPARSEABLE_GOLD, UNPARSEABLE_PREDICTION, WRONG, Verdict
 
 MAX_ANSWER = 1000  # characters; the longest gold of the benchmarks has 210
@@ -33,7 +34,24 @@ def finish(task: Task, reason: str, detail: str, seconds: float = 0.0) -> Verdic
 
 def usable_gold(gold: str) -> bool:
     """Whether a gold can be graded against: it says something, at bounded length, and can stand in a box."""
-    return len(gold) <= MAX_ANSWER and bool(_CONTENT.search(gold)) and braces_balance(gold)
+    return repaired_gold(gold) is not None
+
+
+def repaired_gold(gold: str) -> str | None:
+    """The gold with the closing braces its source lost at the end; None if it cannot be graded against."""
+    if len(gold) > MAX_ANSWER or not _CONTENT.search(gold):
+        return None
+    missing = missing_braces(gold)
+    if missing == 0:
+        return gold
+    if missing < 0:
+        return None
+    whole = gold + "}" * missing
+    try:
+        parse_answer(whole)
+    except ValueError:
+        return None
+    return whole
 
 
 def quick_verdict(index: int, gold: str, prediction: str) -> Verdict | Task:
@@ -46,18 +64,21 @@ def quick_verdict(index: int, gold: str, prediction: str) -> Verdict | Task:
     def verdict(reason: str, detail: str) -> Verdict:
         return Verdict(reason == CORRECT, reason, detail, box.content, time.perf_counter() - start)
 
-    if not usable_gold(gold):
+    whole_gold = repaired_gold(gold)
+    if whole_gold is None:
         return verdict(UNPARSEABLE_GOLD, "empty_gold" if not gold.strip() else "unusable_gold")
+    if whole_gold != gold and box.open_box and prediction.rfind(f"\\boxed{{{gold}}}") >= prediction.rfind("\\boxed"):
+        return Verdict(True, CORRECT, "identical", gold, time.perf_counter() - start)  # a box as broken as the gold
     if box.content is None:
         return verdict(NO_BOX, "unclosed_box" if box.open_box else "no_box")
     if len(box.content) > MAX_ANSWER:
         return verdict(UNPARSEABLE_PREDICTION, "too_long")
     if not _SPACING.sub("", box.content):
         return verdict(UNPARSEABLE_PREDICTION, "empty_box")
-    answer, plain_gold = box.content.strip(), gold.strip()
+    answer, plain_gold = box.content.strip(), whole_gold.strip()
     detail = "trailing_open_box" if box.open_box else ""
     if answer == plain_gold:
         return verdict(CORRECT, detail or "identical")
     if _INTEGER.fullmatch(answer) and _INTEGER.fullmatch(plain_gold):
         return verdict(CORRECT if int(answer) == int(plain_gold) else WRONG, detail or "value")
-    return Task(index, gold, box.content, box.open_box, time.perf_counter() - start)
+    return Task(index, whole_gold, box.content, box.open_box, time.perf_counter() - start)

@@ -1,0 +1,19 @@
+"""A grader worker that hangs, dies or dies once, as the answer says. Started by `test_grader_processes`."""
+
+import json
+import os
+import signal
+import sys
+import time
+
+print("ready", flush=True)
+for line in sys.stdin:
+    gold, answer = json.loads(line)
+    if answer == "hang":
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # as if stuck in C
+        time.sleep(600)
+    if answer == "die" or (answer.startswith("die once ") and not os.path.exists(answer[9:])):
+        if answer != "die":
+            open(answer[9:], "w").close()
+        os.kill(os.getpid(), signal.SIGSEGV)
+    print(json.dumps(["correct" if gold in answer else "wrong", "fake", 0.0]), flush=True)

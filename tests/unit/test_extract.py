@@ -1,0 +1,73 @@
+"""The last complete box: which one counts, and that finding it is linear in the text."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gcpo.rewards.extract import last_box, missing_braces
+
+CASES = [
+    (r"\boxed{32} wait, \boxed{33}", "33", False),
+    (r"\boxed {65}", "65", False),
+    ("\\boxed\n\t{65}", "65", False),
+    (r"\boxed{\boxed{800}}", r"\boxed{800}", False),
+    (r"\boxed{33} ... \boxed{", "33", True),
+    (r"\boxed{33} ... \boxed{34", "33", True),
+    (r"\boxed{ ... \boxed{33}", "33", False),
+    (r"\boxed{39", None, True),
+    (r"\boxed 5", None, False),
+    ("The answer is 33", None, False),
+    ("", None, False),
+    (r"\boxed{\{1,2\}}", r"\{1,2\}", False),
+    (r"\boxed{a\}", None, True),
+    (r"}}}}\boxed{5}", "5", False),
+    (r"set {1,2 and \boxed{5}", "5", False),
+    (r"\boxed{\frac{1}{2}} \boxed{}", "", False),
+    (r"\boxed{1 \\ {2}}", r"1 \\ {2}", False),
+    (r"\\boxed{7}", "7", False),
+    (r"\boxed{3}{4}", "3", False),
+]
+
+
+@pytest.mark.parametrize(("text", "content", "open_box"), CASES)
+def test_the_last_complete_box_is_the_answer(text, content, open_box):
+    box = last_box(text)
+    assert (box.content, box.open_box) == (content, open_box)
+
+
+@pytest.mark.parametrize(
+    "unit", ["\\boxed{", "\\boxed", "{", "}", "\\", "\\boxed {", "\\boxed{1}", "$", "\\[", "\\\\boxed{", "\\{"]
+)
+def test_ten_times_the_text_costs_about_ten_times_the_time(unit):
+    def seconds(count: int) -> float:
+        text = unit * count
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            last_box(text)
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    small, large = seconds(4_000), seconds(40_000)
+    assert large < 40 * small + 0.01  # 100 times if it were quadratic
+
+
+@given(st.text(alphabet="\\boxed{} 1,a$", max_size=200))
+def test_the_content_of_a_box_has_balanced_braces(text):
+    content = last_box(text).content
+    assert content is None or missing_braces(content) == 0
+
+
+@given(st.text(max_size=60).filter(lambda text: missing_braces(text) == 0), st.text(max_size=60))
+def test_a_balanced_text_in_a_last_box_comes_back_unchanged(content, before):
+    if not content.endswith("\\") and "\\" not in before:
+        assert last_box(before + "\\boxed{" + content + "}").content == content
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"), [(r"\frac{1}{2}", 0), (r"\frac{1}{(k+n)!", 1), ("{{1", 2), ("}", -1), (r"\{", 0), ("}{", -1)]
+)
+def test_missing_braces_are_counted(text, missing):
+    assert missing_braces(text) == missing

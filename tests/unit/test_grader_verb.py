@@ -1,0 +1,147 @@
+"""`repro.grade`: order, bad lines by number, the audit; the reward functions in TRL's shape; the audit grader."""
+
+import json
+from fractions import Fraction
+
+import pytest
+
+from gcpo.rewards.audit_grader import as_number, audit, opinion, simplified
+from gcpo.rewards.functions import accuracy_reward, format_reward
+from repro.errors import BadInput
+from repro.grade import grade_file
+
+GOOD = [
+    {"id": "a", "gold": "5", "prediction": "\\boxed{5}"},
+    {"gold": "x+1", "prediction": "\\boxed{1+x}"},
+    {"gold": "5", "prediction": "five"},
+    {"gold": "\\frac12", "prediction": "\\boxed{0.5}"},
+    {"gold": "", "prediction": "\\boxed{0.5}"},
+]
+BAD = [b"{not json", b"[1]", b'{"gold": "5"}', b'{"gold": 5, "prediction": "x"}', b"\xff\xfe", b"[" * 100_000]
+
+
+@pytest.fixture
+def graded(tmp_path):
+    lines = [json.dumps(row).encode() for row in GOOD]
+    mixed = [lines[0], BAD[0], lines[1], b"", BAD[1], lines[2], BAD[2], lines[3], BAD[3], BAD[4], lines[4], BAD[5]]
+    source = tmp_path / "in.jsonl"
+    source.write_bytes(b"\n".join(mixed) + b"\n")
+    seen = []
+    report = grade_file(source, tmp_path / "out.jsonl", workers=1, progress=seen.append)
+    return report, [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()], seen
+
+
+def test_good_lines_are_graded_in_order_whatever_stands_between_them(graded):
+    _, rows, seen = graded
+    assert [row["reason"] for row in rows] == ["correct", "correct", "no_box", "correct", "unparseable_gold"]
+    assert [row["correct"] for row in rows] == [True, True, False, True, False]
+    assert [row["line"] for row in rows] == [1, 3, 6, 8, 11]
+    assert rows[0]["id"] == "a" and rows[1].keys() == {
+        "line", "correct", "reason", "detail", "extracted", "seconds",
+    }  # fmt: skip
+    assert seen[-1] == 5
+
+
+def test_bad_lines_are_reported_by_number_and_reason(graded):
+    report, _, _ = graded
+    assert [number for number, _ in report.bad_lines] == [2, 5, 7, 9, 10, 12]
+    reasons = [why for _, why in report.bad_lines]
+    assert reasons[0].startswith("not JSON") and reasons[1].startswith("not an object")
+    assert "prediction" in reasons[2] and "gold" in reasons[3] and reasons[4] == "not UTF-8"
+    assert report.counts == {"correct": 3, "no_box": 1, "unparseable_gold": 1}
+    assert report.audit.samples == 5
+
+
+def test_a_missing_input_and_an_output_onto_the_input_are_refused(tmp_path):
+    with pytest.raises(BadInput, match="no file"):
+        grade_file(tmp_path / "none.jsonl", tmp_path / "out.jsonl")
+    source = tmp_path / "in.jsonl"
+    source.write_text("{}\n")
+    with pytest.raises(BadInput, match="is the input"):
+        grade_file(source, source)
+    with pytest.raises(BadInput):
+        grade_file(source, tmp_path / "no folder" / "out.jsonl")
+    assert source.read_text() == "{}\n"
+
+
+def chat(text: str) -> list[dict[str, str]]:
+    return [{"role": "assistant", "content": text}]
+
+
+def test_accuracy_reward_reads_the_last_box_of_strings_and_chats():
+    completions = ["<think>\\boxed{4}</think> \\boxed{5}", chat("\\boxed{5}"), chat("\\boxed{6}"), "five"]
+    completions.append("<think>the answer is \\boxed{5}</think> five")  # the last complete box, wherever it stands
+    rewards = accuracy_reward(["p"] * 5, completions, answer=["5"] * 5, other_column=[1] * 5)
+    assert rewards == [1.0, 1.0, 0.0, 0.0, 1.0]
+    assert all(isinstance(reward, float) for reward in rewards)
+
+
+def test_accuracy_reward_refuses_a_gold_it_cannot_grade_against():
+    with pytest.raises(ValueError, match="cannot be graded against"):
+        accuracy_reward(["p"], ["\\boxed{5}"], answer=[""])
+    with pytest.raises(ValueError, match="2 completions and 1 golds"):
+        accuracy_reward(["p", "p"], ["a", "b"], answer=["5"])
+
+
+@pytest.mark.parametrize(
+    ("text", "reward"),
+    [
+        ("\\boxed{5}", 1.0),
+        ("<think>a</think> \\boxed{5}", 1.0),
+        ("a</think> so \\boxed{5}", 1.0),
+        ("<think>\\boxed{5}</think> five", 0.0),
+        ("<think>\\boxed{5}", 0.0),
+        ("\\boxed{}", 0.0),
+        ("\\boxed{5} \\boxed{", 0.0),
+        ("a</think> b</think> \\boxed{5}", 0.0),
+        ("five", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_format_reward_pays_for_a_readable_end(text, reward):
+    assert format_reward(["p", "p"], [text, chat(text)]) == [reward, reward]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1{,}000", Fraction(1000)),
+        ("\\frac12", Fraction(1, 2)),
+        ("-3/4", Fraction(-3, 4)),
+        ("2.5\\times10^{3}", Fraction(2500)),
+        ("10\\%", Fraction(1, 10)),
+        ("15\\text{ cm}^2", Fraction(15)),
+        ("x = 7", Fraction(7)),
+        ("1/0", None),
+        ("x", None),
+    ],
+)
+def test_the_audit_grader_reads_plain_numbers(text, value):
+    assert as_number(simplified(text)) == value
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "expected"),
+    [
+        ("5", "5.0", True),
+        ("5", "6", False),
+        ("\\frac13", "0.333333333333", False),
+        ("0.5", "\\frac12", True),
+        ("1, 2", "2,1", True),
+        ("(1,2)", "(2,1)", False),
+        ("x+1", "1+x", None),
+        ("\\text{Even}", "even", True),
+        ("10\\%", "10", True),
+        ("5", "5" * 2000, False),
+    ],
+)
+def test_the_audit_grader_has_an_opinion_or_says_it_has_none(gold, answer, expected):
+    assert opinion(gold=gold, prediction=f"\\boxed{{{answer}}}") is expected
+
+
+def test_the_audit_counts_disagreements_among_the_samples_it_could_judge():
+    result = audit(
+        [("5", "\\boxed{5}", True), ("5", "\\boxed{6}", True), ("x+1", "\\boxed{1+x}", True), ("5", "", False)]
+    )
+    assert (result.samples, result.silent, result.disagreements) == (4, 1, [(1, True)])
+    assert result.rate == pytest.approx(1 / 3)
