@@ -5,6 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from repro.paper import BENCHMARKS, MODELS, load_table
+from repro.tables import ArmRow, BaseRow, SuiteColumn, Table1, TableSpec, build_table1
+
 SUITES = ("modten-easy", "modten-medium", "modten-hard-recshop", "modten-hard-lin", "modten-far")
 BASES = ("nano-s-hard", "nano-s", "nano-m")
 EFFECTS = {"base": 0.0, "grpo": 0.10, "drgrpo": 0.10, "gvpo": 0.09, "gcpo_expected": 0.12, "gcpo_mc": 0.07}
@@ -79,3 +82,21 @@ def make_metrics(seed: int, steps: int = 60, gain: float = 0.15) -> list[dict[st
         {"step": step + 1, "reward": float(0.45 + gain * (1 - np.exp(-step / 20)) + noise[step]), "loss": 0.0}
         for step in range(steps)
     ]
+
+
+def synthetic_table(cells: Sequence[dict[str, Any]], stamp: str = "") -> Table1:
+    """A built table of two bases beside the paper's printed rows, for pictures and notebooks."""
+    arms = {"base": "base", "grpo": "GRPO", "rest_mcts": "ReST-MCTS", "gvpo": "GVPO", "gcpo_expected": "GCPO"}
+    spec = TableSpec(
+        id="table1",
+        title="Pass@1 on five suites",
+        profile="micro",
+        stamp=stamp,
+        bases=tuple(BaseRow(base, model) for base, model in zip(BASES[:2], MODELS[:2], strict=True)),
+        arms=tuple(ArmRow(arm, method, method) for arm, method in arms.items()),
+        suites=tuple(SuiteColumn(suite, name, False) for suite, name in zip(SUITES, BENCHMARKS, strict=True)),
+        claims=(),
+        command="make table1",
+        p_values=False,
+    )
+    return build_table1(cells, spec, load_table("table1"))

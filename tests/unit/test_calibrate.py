@@ -19,7 +19,7 @@ def test_shipped_interval_raises_false_alarms_in_5_percent_of_null_comparisons(s
 
 
 def test_sign_flips_over_questions_raise_far_more_false_alarms_than_5_percent():
-    rows = calibrate.compare_methods(Scenario("null", 5, seed_sd=0.02), 200, 100, seed=2)
+    rows = calibrate.compare_methods(Scenario("null", 5, seed_sd=0.02, suites=2), 200, 100, seed=2)
     assert rates(rows, "sign flips")["rejection"] > 0.15
     assert rates(rows, "seeds + questions")["rejection"] < 0.11
 

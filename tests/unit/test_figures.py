@@ -1,0 +1,123 @@
+import json
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from synthetic_cells import BASES, SUITES, make_cells, make_metrics
+from synthetic_cells import synthetic_table as build
+
+from repro import figures
+from repro.errors import BadInput
+from repro.figures import table1
+
+
+@pytest.fixture(scope="module")
+def table():
+    return build(make_cells(3, bases=BASES[:2], arms=("base", "grpo", "gvpo", "gcpo_expected"), questions=20))
+
+
+def diamonds(axes):
+    return sorted(round(float(line.get_xdata()[0]), 6) for line in axes.lines if line.get_marker() == "D"
+                  and line.get_markerfacecolor() == "none")  # fmt: skip
+
+
+def intervals(axes):
+    return [tuple(line.get_xdata()) for line in axes.lines if line.get_linewidth() == 2]
+
+
+def test_forest_plot_draws_our_intervals_and_the_printed_gains(table):
+    axes = table1.gains(table).axes
+    top, bottom = axes[0], axes[2]
+    arms = ("grpo", "gvpo", "gcpo_expected")
+    assert intervals(top) == [(table.row(BASES[0], a).gain.low, table.row(BASES[0], a).gain.high) for a in arms]
+    assert intervals(bottom) == [
+        (table.row(BASES[0], a).versus.low, table.row(BASES[0], a).versus.high) for a in arms[1:]
+    ]
+    assert diamonds(top) == [0.5, 0.9, 1.6, 2.3]
+    assert diamonds(bottom) == pytest.approx([0.4, 1.1, 1.8])
+    assert any(text.get_text() == "not run" for text in top.texts)
+
+
+def test_band_shows_the_largest_detectable_gap(table):
+    figure = table1.gains(table)
+    widest = max(table.row(BASES[0], arm).versus.mdg for arm in ("gvpo", "gcpo_expected"))
+    band = figure.axes[2].patches[0]
+    assert (band.get_x(), band.get_width()) == pytest.approx((-widest, 2 * widest))
+
+
+def test_suites_have_one_panel_per_base_and_suite_without_arms_that_did_not_run(table):
+    figure = table1.suites(table)
+    assert len(figure.axes) == 2 * len(SUITES)
+    labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert labels == ["base", "GRPO", "GVPO", "GCPO"]
+    assert len(intervals(figure.axes[0])) == 4
+
+
+def test_stamp_of_a_smoke_run_is_on_every_picture():
+    smoke = build(make_cells(2, bases=BASES[:1], arms=("base", "grpo"), questions=5), stamp="smoke: not a result")
+    for figure in (table1.gains(smoke), table1.suites(smoke)):
+        assert "smoke: not a result" in figure.get_suptitle()
+
+
+def test_table_without_cells_still_draws(tmp_path):
+    paths = table1.write_figures(build([]), tmp_path)
+    assert [path.name for path in paths] == [
+        "table1_gains.png",
+        "table1_gains.svg",
+        "table1_suites.png",
+        "table1_suites.svg",
+    ]
+
+
+def test_two_drawings_are_byte_identical_and_carry_no_date(table, tmp_path):
+    first = figures.save(table1.gains(table), tmp_path / "a", "table1_gains")
+    with mpl.rc_context({"font.size": 3.0, "axes.grid": False}):  # a caller's settings must not leak in
+        second = figures.save(table1.gains(table), tmp_path / "b", "table1_gains")
+    for one, two in zip(first, second, strict=True):
+        assert one.read_bytes() == two.read_bytes()
+    text = (tmp_path / "a" / "table1_gains.svg").read_text()
+    assert "dc:date" not in text and "Matplotlib v" not in text
+
+
+def test_style_leaves_global_settings_alone():
+    before = dict(mpl.rcParams)
+    with figures.style():
+        assert mpl.rcParams["svg.hashsalt"] == "gcpo"
+    assert dict(mpl.rcParams) == before
+
+
+def test_neighbouring_series_never_share_colour_or_marker():
+    looks = [figures.look(index) for index in range(8)]
+    assert len({look["color"] for look in looks}) == len({look["marker"] for look in looks}) == 8
+
+
+def test_running_mean_is_only_taken_over_full_windows():
+    assert table1.smooth([1, 2, 3, 4], 2).tolist() == [1.5, 2.5, 3.5]
+    assert table1.smooth([1], 2).size == 0
+
+
+def test_training_curves_are_read_from_cells_and_averaged_over_seeds(table, tmp_path):
+    for cell in table.head.cells:
+        base, arm, seed = cell.split("__")
+        folder = tmp_path / cell
+        folder.mkdir()
+        summary = {"base": base, "arm": arm, "seed": int(seed[1:])}
+        (folder / "summary.json").write_text(json.dumps(summary))
+        rows = make_metrics(int(seed[1:]), steps=20)
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    curves = table1.load_curves(table, tmp_path)
+    assert len(curves[BASES[0], "grpo"]) == 3 and (BASES[0], "base") not in curves
+    figure = table1.training(table, curves)
+    line = figure.axes[0].lines[0]
+    wanted = np.mean([table1.smooth([row["reward"] for row in make_metrics(s, steps=20)], 5) for s in range(3)], axis=0)
+    assert line.get_ydata() == pytest.approx(wanted) and line.get_xdata()[0] == 5
+
+
+def test_damaged_metrics_are_named(table, tmp_path):
+    folder = tmp_path / table.head.cells[-1]
+    folder.mkdir()
+    (folder / "summary.json").write_text("{}")
+    (folder / "metrics.jsonl").write_text('{"reward": 1}\n{"rew')
+    (folder / "summary.json").write_text(json.dumps({"base": BASES[0], "arm": "grpo", "seed": 0}))
+    with pytest.raises(BadInput, match="line 2"):
+        table1.load_curves(table, tmp_path)
