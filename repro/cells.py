@@ -33,6 +33,7 @@ _NUMERIC_CODE = (
     "repro/sft.py",
     "repro/muon.py",
     "repro/measure.py",
+    "repro/measure_base.py",
     "repro/taskset.py",
     "repro/train.py",
     "repro/evaluate.py",

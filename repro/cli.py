@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from repro import cli_tools
 from repro.config import load_profile
 from repro.errors import BadInput
 
@@ -44,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     verbs.add_parser("regrade", parents=[narrow, profile, as_json], help="grade the stored samples again, without a model")
     verbs.add_parser("publish", parents=[narrow, profile], help="copy finished cells of a clean tree to results/published/")
     verbs.add_parser("doctor", parents=[profile, as_json], help="check versions, threads, memory, disk and GPU")
+    cli_tools.add_parsers(verbs, profile, as_json)
     return parser
 
 
@@ -193,4 +195,5 @@ _VERBS = {
     "regrade": _regrade,
     "publish": _publish,
     "doctor": _doctor,
+    **cli_tools.VERBS,
 }

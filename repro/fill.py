@@ -65,7 +65,6 @@ def run_cell(profile: Profile, cell: Cell, report: Report) -> None:
             "base_weights": weights,
             "arm": cell.arm,
             "method": cell.spec["method"],
-            "form": training and training.get("estimator"),
             "seed": cell.seed,
             "train": record,
             "suites": _suites(samples, tasks),

@@ -4,17 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
 from repro.bases import RECORD, BaseSpec, base_path, ensure_base, is_whole, resolve_bases
 from repro.cells import read_json, write_json
 from repro.config import Profile
 from repro.errors import BadInput
-from repro.evaluate import evaluate_suite, summarise
-from repro.taskset import make_taskset
+from repro.measure_base import measure_base
 
 Report = Callable[[float, str], None]
-_BASE_SEED = 2**31  # of the samples that measure a base; no arm's seed reaches it
+_QUESTIONS = 40  # per suite, 8 answers each: a look at the base, not a row of a table
+_SEED = 2**31  # of the samples that measure a base; no arm's seed reaches it
 
 
 def profile_specs(profile: Profile) -> dict[str, BaseSpec]:
@@ -45,12 +43,6 @@ def make_profile_base(profile: Profile, name: str, marker: Path, report: Report)
     spec = profile_specs(profile)[name]
     folder = ensure_base(spec, threads=profile.resources.threads, progress=lambda done, text: report(0.9 * done, text))
     report(0.9, "measuring")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32").eval()
-    tasks = make_taskset(profile.tasks)
-    protocol = profile.evaluate.model_copy(update={"samples": 8})  # pass@8 wants eight
-    suites = {
-        suite: summarise(evaluate_suite(model, tokenizer, tasks, suite, protocol, _BASE_SEED), tasks.final_answer)
-        for suite in profile.tasks.suites
-    }
-    write_json(marker, {"base": name, "record": read_json(folder / RECORD, "base record"), "suites": suites})
+    suites = {suite: min(questions, _QUESTIONS) for suite, questions in profile.tasks.suites.items()}
+    quality = measure_base(folder, suites, seed=_SEED)
+    write_json(marker, {"base": name, "record": read_json(folder / RECORD, "base record"), **quality})

@@ -13,6 +13,7 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from gcpo.trainers import METHODS
+from gcpo.trainers.gcpo import GCPOConfig, form_name
 from repro.config import Profile, closest
 from repro.errors import BadInput
 from repro.taskset import TaskSet
@@ -128,6 +129,7 @@ def train_policy(
         trainer.train(resume_from_checkpoint=resumable or None)
         seconds = time.perf_counter() - started
     record = {
+        "form": form_name(config) if isinstance(config, GCPOConfig) else None,
         "steps": len(writer.rows),
         "reward_first": writer.rewards()[0],
         "reward_last": writer.rewards()[-1],
