@@ -24,7 +24,6 @@ from repro.tasks.integration import integration_prompt
 from repro.tasks.tokenizer import BOS, EOS, PAD, VOCABULARY, split_words
 
 TOKEN_IDS = {word: index for index, word in enumerate(VOCABULARY)}
-SHORT_PHASE = 0.5  # share of the budget in which integration items may be short
 IGNORED = -100  # label of tokens without a loss
 BUCKET_BATCHES = 64  # examples of this many batches are sorted by length together
 
@@ -81,7 +80,6 @@ class Mixture:
     level_weights: dict[str, float]
     slip: float
     integration_share: float
-    short_share: float
     agreement: float
     answer_weight: float
     seed: int
@@ -125,11 +123,8 @@ def encode(text: str) -> list[int]:
     return [TOKEN_IDS[word] for word in split_words(text)]
 
 
-def draw_example(mixture: Mixture, index: int, short_share: float = 0.0) -> Example:
-    """Example number `index` of a mixture; equal arguments give equal examples.
-
-    short_share: share of integration items without a worked solution, whose answer is the candidates' vote alone.
-    """
+def draw_example(mixture: Mixture, index: int) -> Example:
+    """Example number `index` of a mixture; equal arguments give equal examples."""
     rng = random.Random(f"sft/{mixture.seed}/{index}")
     level = rng.choices(list(mixture.level_weights), list(mixture.level_weights.values()))[0]
     problem = make_problem(rng.choice(mixture.families), level, rng.getrandbits(48), split="train")
@@ -139,29 +134,21 @@ def draw_example(mixture: Mixture, index: int, short_share: float = 0.0) -> Exam
         answers = simulated_answers(problem, rng)
         prompt, weight = integration_prompt(prompt, answers), mixture.answer_weight
     solution, own = work(problem.steps, slip=mixture.slip, rng=rng)
-    if integrate and rng.random() < short_share and any(answers):
-        solution = "#" + voted_answer(answers, own, 0.0)
-    elif integrate:
+    if integrate:
         solution = solution[: -len(own)] + voted_answer(answers, own, mixture.agreement)
     start = encode(prompt)
     return Example(start + encode(solution + EOS), len(start), weight)
 
 
-def batches(mixture: Mixture, settings: Settings) -> Iterator[list[Example]]:
-    """Endless batches of examples of similar length, each of at most `batch_tokens` ids with padding, shuffled.
-
-    The share of short integration items falls linearly from `short_share` to 0 over SHORT_PHASE of the budget.
-    """
-    index, drawn, rng = 0, 0, random.Random(f"order/{mixture.seed}")
-    batch_tokens = settings.batch_tokens
+def batches(mixture: Mixture, batch_tokens: int) -> Iterator[list[Example]]:
+    """Endless batches of examples of similar length, each of at most `batch_tokens` ids with padding, shuffled."""
+    index, rng = 0, random.Random(f"order/{mixture.seed}")
     while True:
         pool, tokens = [], 0
-        short_share = mixture.short_share * max(0.0, 1.0 - drawn / (SHORT_PHASE * settings.tokens))
         while tokens < BUCKET_BATCHES * batch_tokens:
-            pool.append(draw_example(mixture, index, short_share))
+            pool.append(draw_example(mixture, index))
             tokens += len(pool[-1].ids)
             index += 1
-        drawn += tokens
         pool.sort(key=lambda example: len(example.ids))
         cut, chunk = [], []
         for example in pool:
@@ -245,7 +232,7 @@ def train(
     tokens = step = 0
     recent: deque[float] = deque(maxlen=100)
     model.train()
-    for batch in batches(mixture, settings):
+    for batch in batches(mixture, settings.batch_tokens):
         factor = rate_factor(tokens / settings.tokens, step, settings)
         for opt, rate in zip(opts, base_rates, strict=True):
             opt.param_groups[0]["lr"] = rate * factor

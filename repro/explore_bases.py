@@ -1,0 +1,148 @@
+"""Makes results/published/micro/tables/bases.csv: which base leaves something to learn, slips or extra training?
+
+Four bases share shape, tasks and seed: `clean` saw right demonstrations only; `clean-more` and `clean-slips` train it
+further on right and on slipped demonstrations; `slips` saw slipped ones from the start, for the same tokens in all.
+Each is measured, then trained by GRPO with the micro profile's arguments for STEPS steps. Finished rows are kept.
+
+Run: python -m repro.explore_bases
+"""
+
+import csv
+import json
+import logging
+import os
+import tempfile
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from repro.bases import BaseSpec, ensure_base, resolve_bases
+from repro.config import Profile, load_profile
+from repro.evaluate import evaluate_suite, summarise
+from repro.measure_base import measure_base
+from repro.paths import results_dir
+from repro.taskset import make_taskset
+from repro.train import train_policy
+
+STEPS = 30
+SEEDS = (0, 1)
+FIRST_TOKENS, EXTRA_TOKENS = 600_000, 250_000
+COLUMNS = [
+    "base",
+    "slip_first",
+    "slip_extra",
+    "tokens",
+    "cpu_seconds",
+    "loss",
+    "seed",
+    "suite",
+    "pass_at_1",
+    "pass_at_8",
+    "after_grpo",
+]
+
+log = logging.getLogger(__name__)
+
+
+def control_specs(nano: dict[str, Any]) -> dict[str, BaseSpec]:
+    """The four bases by name, in the shape and with the recipe of `nano` (fields of the micro profile's nano-s)."""
+    extra = {
+        "tokens": EXTRA_TOKENS,
+        "muon_lr": nano["muon_lr"] / 2,
+        "adamw_lr": nano["adamw_lr"] / 2,
+        "seed": nano["seed"] + 1,
+        "short_share": 0.0,
+    }
+    return resolve_bases(
+        {
+            "clean": {**nano, "slip": 0.0, "tokens": FIRST_TOKENS},
+            "clean-more": {**extra, "continue_from": "clean"},
+            "clean-slips": {**extra, "continue_from": "clean", "slip": nano["slip"]},
+            "slips": {**nano, "tokens": FIRST_TOKENS + EXTRA_TOKENS},
+        }
+    )
+
+
+def after_grpo(profile: Profile, base: str, folder: Path, seed: int) -> dict[str, float]:
+    """Accuracy per suite after STEPS steps of GRPO from a base."""
+    tasks = make_taskset(profile.tasks)
+    values = {**profile.train, **profile.arms.get("grpo", {}), "max_steps": STEPS}
+    with tempfile.TemporaryDirectory() as run_dir:
+        model, tokenizer, _ = train_policy(
+            profile,
+            "grpo",
+            values,
+            base=base,
+            model_path=str(folder),
+            seed=seed,
+            run_dir=Path(run_dir),
+            tasks=tasks,
+            report=lambda share, text: log.debug("%s %.2f %s", base, share, text),
+        )
+    model.eval()
+    return {
+        suite: summarise(evaluate_suite(model, tokenizer, tasks, suite, profile.evaluate, seed), tasks.final_answer)[
+            "avg_at_k"
+        ]
+        for suite in profile.tasks.suites
+    }
+
+
+def rows_of(name: str, spec: BaseSpec, profile: Profile, seed: int) -> list[dict[str, Any]]:
+    """Rows of one base and seed, one per suite."""
+    folder = ensure_base(spec)
+    record = json.loads((folder / "base.json").read_text(encoding="utf-8"))
+    before = measure_base(folder, profile.tasks.suites, seed=seed)["suites"]
+    after = after_grpo(profile, name, folder, seed)
+    first = spec if spec.parent is None else spec.parent
+    return [
+        {
+            "base": name,
+            "slip_first": first.slip,
+            "slip_extra": "" if spec.parent is None else spec.slip,
+            "tokens": record["tokens"] + (0 if spec.parent is None else spec.parent.tokens),
+            "cpu_seconds": round(record["cpu_seconds"], 1),
+            "loss": round(record["loss"], 4),
+            "seed": seed,
+            "suite": suite,
+            "pass_at_1": round(before[suite]["pass_at_1"], 4),
+            "pass_at_8": round(before[suite]["pass_at_k"], 4),
+            "after_grpo": round(after[suite], 4),
+        }
+        for suite in profile.tasks.suites
+    ]
+
+
+def main() -> None:
+    """Make the missing rows and write the table."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    profile = load_profile("micro")
+    parts = results_dir("micro") / "explore_bases"
+    parts.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for seed in SEEDS:
+        for name, spec in control_specs(profile.bases["nano-s"].spec).items():
+            part = parts / f"{name}-s{seed}.json"
+            if not part.exists():
+                temporary = part.with_suffix(".tmp")
+                temporary.write_text(json.dumps(rows_of(name, spec, profile, seed)), encoding="utf-8")
+                os.replace(temporary, part)
+            done = json.loads(part.read_text(encoding="utf-8"))
+            log.info(
+                "%s seed %d: %.3f -> %.3f",
+                name,
+                seed,
+                fmean(row["pass_at_1"] for row in done),
+                fmean(row["after_grpo"] for row in done),
+            )
+            rows += done
+    table = results_dir("micro", "published") / "tables" / "bases.csv"
+    table.parent.mkdir(parents=True, exist_ok=True)
+    with table.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
