@@ -1,6 +1,7 @@
 """Benchmarks whose output is committed: a GRPO step beside stock TRL's, and the wall time and memory of whole runs.
 
-Times on shared machines are noisy, so a step is given as a ratio of runs interleaved in one process, with its quartiles.
+Times on shared machines are noisy, so a step is given as a ratio of runs interleaved in one process, with its
+quartiles.
 """
 
 import os
@@ -11,7 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from repro.cells import provenance, write_json
 from repro.config import Profile
@@ -23,9 +24,11 @@ _MEMORY_LIMIT_MIB = 4096.0
 
 
 def bench_step(profile: Profile, *, steps: int = 4, repeats: int = 6) -> dict[str, Any]:
-    """CPU seconds of a training step of `PaperGRPOTrainer` over stock `GRPOTrainer` at the profile's settings, on its first base.
+    """CPU seconds of a training step of `PaperGRPOTrainer` over stock `GRPOTrainer` at the profile's settings, on its
+    first base.
 
-    Runs alternate in one process; the first step of each is dropped. Returns the median of the paired ratios and its quartiles.
+    Runs alternate in one process; the first step of each is dropped. Returns the median of the paired ratios and its
+    quartiles.
     Raises BadInput when the base has not been made yet.
     """
     import torch
@@ -45,7 +48,7 @@ def bench_step(profile: Profile, *, steps: int = 4, repeats: int = 6) -> dict[st
 
     def seconds_per_step(trainer_class: type) -> list[float]:
         class Timed(trainer_class):
-            spent: list[float] = []
+            spent: ClassVar[list[float]] = []
 
             def training_step(self, *args: Any) -> Any:
                 started = time.process_time()
@@ -87,9 +90,13 @@ def bench_step(profile: Profile, *, steps: int = 4, repeats: int = 6) -> dict[st
 
 
 def bench_run(profile: Profile, target: str = "table1") -> dict[str, Any]:
-    """Wall seconds and peak memory of a whole target in empty results and cache folders, and of running it a second time."""
+    """Wall seconds and peak memory of a whole target in empty results and cache folders, and of running it a second
+    time.
+    """
     if profile.name not in _RUN_LIMIT_SECONDS:
-        raise BadInput(f"profile {profile.name!r} has no time limit to check; want one of {', '.join(_RUN_LIMIT_SECONDS)}")
+        raise BadInput(
+            f"profile {profile.name!r} has no time limit to check; want one of {', '.join(_RUN_LIMIT_SECONDS)}"
+        )
     with tempfile.TemporaryDirectory(dir=cache_dir()) as folder:
         env = {**os.environ, "GCPO_RESULTS": f"{folder}/results", "GCPO_CACHE": f"{folder}/cache"}
         command = [sys.executable, "-m", "repro", "run", target, "--profile", profile.name]
@@ -99,7 +106,8 @@ def bench_run(profile: Profile, target: str = "table1") -> dict[str, Any]:
             subprocess.run(command, env=env, cwd=REPO_ROOT, check=True, stdout=subprocess.DEVNULL)
             seconds.append(time.perf_counter() - started)
         summaries = list(Path(folder).glob("results/local/*/runs/*/summary.json"))
-    # The largest child is the driver or one of its cells; both cells side by side and the driver bound the sum from above.
+    # The largest child is the driver or one of its cells; both cells side by side and the driver bound the sum from
+    # above.
     largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     return {
         "what": f"make reproduce-{target} PROFILE={profile.name}, environment aside, twice",

@@ -1,7 +1,9 @@
 """A cell is one (base, arm, seed) run: its identity, its hash, and its state on disk.
 
-A cell's specification holds everything that can move its numbers: profile values, arm, seed, the hash of the code that computes them and
-of the lock file. The hash is part of the folder's name, so a changed specification is another cell and a stale result can never be read.
+A cell's specification holds everything that can move its numbers: profile values, arm, seed, the hash of the code
+that computes them and
+of the lock file. The hash is part of the folder's name, so a changed specification is another cell and a stale result
+can never be read.
 """
 
 import fcntl
@@ -24,7 +26,8 @@ from repro.errors import BadInput
 from repro.experiments import Arm, Experiment, get_arm
 from repro.paths import REPO_ROOT, results_dir
 
-# Files whose text can move a cell's numbers. Reporting, statistics and pictures are left out on purpose: touching them trains nothing.
+# Files whose text can move a cell's numbers. Reporting, statistics and pictures are left out on purpose: touching
+# them trains nothing.
 _NUMERIC_CODE = (
     "gcpo/*.py",
     "gcpo/trainers/*.py",
@@ -100,7 +103,8 @@ def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
         name = (profile.bases[name].spec or {}).get("continue_from")
     training = None
     if arm.method is not None:
-        # An arm's own definition wins over what the profile says for all arms; the profile's words for this arm win over both.
+        # An arm's own definition wins over what the profile says for all arms; the profile's words for this arm win
+        # over both.
         training = {**profile.train, **arm.overrides, **profile.arms.get(arm.id, {})}
     spec = {
         "profile": profile.name,
@@ -119,8 +123,13 @@ def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
     return Cell(profile.name, base, arm.id, seed, spec)
 
 
-def plan_cells(profile: Profile, experiment: Experiment, seeds: int | None = None, arms: list[str] | None = None,
-               bases: list[str] | None = None) -> list[Cell]:
+def plan_cells(
+    profile: Profile,
+    experiment: Experiment,
+    seeds: int | None = None,
+    arms: list[str] | None = None,
+    bases: list[str] | None = None,
+) -> list[Cell]:
     """All cells of an experiment in running order: seeds outermost, so that an interrupted run has whole comparisons.
 
     Raises BadInput for an arm that is unknown or not part of the experiment, an unknown base, and seeds < 1.
@@ -147,7 +156,8 @@ def plan_cells(profile: Profile, experiment: Experiment, seeds: int | None = Non
     ]
 
 
-# --- state on disk ---------------------------------------------------------------------------------------------------------------------
+# --- state on disk
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -171,7 +181,9 @@ def read_json(path: Path, what: str) -> Any:
             f"delete the folder {path.parent} and run again to rebuild it"
         ) from None
     except UnicodeDecodeError as error:
-        raise BadInput(f"{what} {path} is damaged (not UTF-8 at byte {error.start}); delete {path.parent} and run again") from None
+        raise BadInput(
+            f"{what} {path} is damaged (not UTF-8 at byte {error.start}); delete {path.parent} and run again"
+        ) from None
 
 
 def read_metrics(folder: Path) -> list[dict]:
@@ -183,7 +195,9 @@ def read_metrics(folder: Path) -> list[dict]:
             try:
                 rows.append(json.loads(line))
             except json.JSONDecodeError:
-                raise BadInput(f"metrics {path} is damaged at line {number} (not JSON); delete {folder} and run again") from None
+                raise BadInput(
+                    f"metrics {path} is damaged at line {number} (not JSON); delete {folder} and run again"
+                ) from None
     return rows
 
 
@@ -197,7 +211,10 @@ def load_summary(cell: Cell) -> dict | None:
         return None
     summary = read_json(path, "summary")
     if summary.get("spec_hash") != cell.spec_hash:
-        raise BadInput(f"summary {path} carries hash {str(summary.get('spec_hash'))[:10]}, want {cell.spec_hash[:10]}; delete {cell.folder}")
+        raise BadInput(
+            f"summary {path} carries hash {str(summary.get('spec_hash'))[:10]}, "
+            f"want {cell.spec_hash[:10]}; delete {cell.folder}"
+        )
     read_metrics(cell.folder)
     return summary
 
@@ -218,7 +235,9 @@ def exclusive_lock(path: Path, what: str) -> Iterator[None]:
                 if attempt == 4:
                     handle.seek(0)
                     owner = handle.read().strip() or "?"
-                    raise BadInput(f"{what} is in use by process {owner}; wait for it or stop it, then run again") from None
+                    raise BadInput(
+                        f"{what} is in use by process {owner}; wait for it or stop it, then run again"
+                    ) from None
                 time.sleep(0.1)
         handle.seek(0)
         handle.truncate()
@@ -248,7 +267,8 @@ def state(cell: Cell) -> str:
     return "failed" if (cell.folder / "failed.json").exists() else "waiting"
 
 
-# --- provenance ------------------------------------------------------------------------------------------------------------------------
+# --- provenance
+# ------------------------------------------------------------------------------------------------------------------------
 
 
 def _git(*args: str) -> str:
@@ -257,20 +277,26 @@ def _git(*args: str) -> str:
     except FileNotFoundError:
         raise BadInput("git is not installed; every result records its commit, so install git") from None
     except subprocess.CalledProcessError as error:
-        raise BadInput(f"git {' '.join(args)} failed in {REPO_ROOT}: {error.stderr.strip()}; results need a git checkout") from None
+        raise BadInput(
+            f"git {args[0]} failed in {REPO_ROOT}: {error.stderr.strip()}; results need a git checkout"
+        ) from None
     return done.stdout.strip()
 
 
 @cache
 def provenance() -> dict[str, Any]:
-    """Commit, dirty flag, lock hash, versions and machine. Raises BadInput when something cannot be read; nothing is ever `unknown`.
+    """Commit, dirty flag, lock hash, versions and machine. Raises BadInput when something cannot be read; nothing is
+    ever `unknown`.
 
-    Dirty means that tracked or new files under gcpo/ or repro/ differ from the commit; results and notebooks do not count.
+    Dirty means that tracked or new files under gcpo/ or repro/ differ from the commit; results and notebooks do not
+    count.
     """
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
         cpu = names[0] if names else cpu
     return {
         "commit": _git("rev-parse", "HEAD"),

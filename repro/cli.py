@@ -1,11 +1,12 @@
-"""The command line. Verbs parse, call one function, print. Exit codes: 0 done, 1 some cells failed, 2 bad input, 130 interrupted."""
+"""The command line. Verbs parse, call one function, print. Exit codes: 0 done, 1 some cells failed, 2 bad input, 130
+interrupted.
+"""
 
 import argparse
 import json
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from repro import cli_tools
 from repro.config import load_profile
@@ -23,12 +24,22 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    parser = _Parser(prog="python -m repro", description="Reproduces the tables and figures of GCPO (arXiv 2508.05428).")
+    parser = _Parser(
+        prog="python -m repro", description="Reproduces the tables and figures of GCPO (arXiv 2508.05428)."
+    )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
     profile = argparse.ArgumentParser(add_help=False)
-    profile.add_argument("--profile", default=os.environ.get("PROFILE", "micro"), help="smoke, micro (default), gpu or paper")
-    profile.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE",
-                         help="change one value of the profile, e.g. --set arms.gcpo_mc.kappa=0.06; may be repeated")
+    profile.add_argument(
+        "--profile", default=os.environ.get("PROFILE", "micro"), help="smoke, micro (default), gpu or paper"
+    )
+    profile.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one value of the profile, e.g. --set arms.gcpo_mc.kappa=0.06; may be repeated",
+    )
     as_json = argparse.ArgumentParser(add_help=False)
     as_json.add_argument("--json", action="store_true", help="print JSON for programs")
     narrow = argparse.ArgumentParser(add_help=False)
@@ -38,12 +49,26 @@ def build_parser() -> argparse.ArgumentParser:
     narrow.add_argument("--bases", type=lambda text: text.split(","), help="only these bases, comma-separated")
     narrow.add_argument("--jobs", type=int, help="cells side by side (default: the profile's)")
 
-    verbs.add_parser("list", parents=[profile, as_json], help="all tables and figures, what is built, what is done or running")
-    verbs.add_parser("plan", parents=[narrow, profile, as_json], help="the cells a target would run, with time; runs nothing")
-    verbs.add_parser("run", parents=[narrow, profile, as_json], help="run a target: fill its cells, build its table and figure")
-    verbs.add_parser("report", parents=[narrow, profile, as_json], help="build a target's table, figure and notebook from finished cells")
-    verbs.add_parser("regrade", parents=[narrow, profile, as_json], help="grade the stored samples again, without a model")
-    verbs.add_parser("publish", parents=[narrow, profile], help="copy finished cells of a clean tree to results/published/")
+    verbs.add_parser(
+        "list", parents=[profile, as_json], help="all tables and figures, what is built, what is done or running"
+    )
+    verbs.add_parser(
+        "plan", parents=[narrow, profile, as_json], help="the cells a target would run, with time; runs nothing"
+    )
+    verbs.add_parser(
+        "run", parents=[narrow, profile, as_json], help="run a target: fill its cells, build its table and figure"
+    )
+    verbs.add_parser(
+        "report",
+        parents=[narrow, profile, as_json],
+        help="build a target's table, figure and notebook from finished cells",
+    )
+    verbs.add_parser(
+        "regrade", parents=[narrow, profile, as_json], help="grade the stored samples again, without a model"
+    )
+    verbs.add_parser(
+        "publish", parents=[narrow, profile], help="copy finished cells of a clean tree to results/published/"
+    )
     verbs.add_parser("doctor", parents=[profile, as_json], help="check versions, threads, memory, disk and GPU")
     cli_tools.add_parsers(verbs, profile, as_json)
     return parser
@@ -101,7 +126,13 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _clock(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+    return (
+        f"{seconds / 3600:.1f} h"
+        if seconds >= 5400
+        else f"{seconds / 60:.0f} min"
+        if seconds >= 90
+        else f"{seconds:.0f} s"
+    )
 
 
 def _plan(args: argparse.Namespace) -> int:
@@ -119,8 +150,10 @@ def _plan(args: argparse.Namespace) -> int:
     for name, why in result["not_run"].items():
         print(f"{why:<8} {name}")
     waiting = sum(row["state"] != "done" for row in result["cells"])
-    print(f"{waiting} of {len(result['cells'])} cells to run: {_clock(result['seconds_of_work'])} of work ({result['unit']}), "
-          f"about {_clock(result['seconds_wall'])} with {result['jobs']} side by side")
+    print(
+        f"{waiting} of {len(result['cells'])} cells to run: {_clock(result['seconds_of_work'])} of work ({result['unit']}), "
+        f"about {_clock(result['seconds_wall'])} with {result['jobs']} side by side"
+    )
     return DONE
 
 
@@ -142,7 +175,8 @@ def _report(args: argparse.Namespace) -> int:
     from repro.run import plan_cells
 
     profile, experiment, options = _target(args)
-    report = build_report(profile, experiment, plan_cells(profile, experiment, options.seeds, options.arms, options.bases), force=True)
+    cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
+    report = build_report(profile, experiment, cells, force=True)
     print(report.as_json() if args.json else report.text)
     return DONE
 
@@ -183,7 +217,10 @@ def _doctor(args: argparse.Namespace) -> int:
         print(json.dumps([check.__dict__ for check in checks], indent=1))
     else:
         for check in checks:
-            print(f"{'ok  ' if check.ok else 'WANT'} {check.name:<12} {check.found}" + ("" if check.ok else f"; {check.mend}"))
+            print(
+                f"{'ok  ' if check.ok else 'WANT'} {check.name:<12} {check.found}"
+                + ("" if check.ok else f"; {check.mend}")
+            )
     return DONE if all(check.ok for check in checks) else BAD_INPUT
 
 

@@ -1,4 +1,6 @@
-"""The verbs that stand beside the tables: grading, scoring code, the audit, the theory, benchmarks. Registered by repro.cli."""
+"""The verbs that stand beside the tables: grading, scoring code, the audit, the theory, benchmarks. Registered by
+repro.cli.
+"""
 
 import argparse
 import json
@@ -20,14 +22,28 @@ def add_parsers(verbs: Any, profile: argparse.ArgumentParser, as_json: argparse.
     files.add_argument("--input", type=Path, required=True, help="JSON lines to read")
     files.add_argument("--output", type=Path, required=True, help="JSON lines to write")
     files.add_argument("--workers", type=int, default=2, help="processes (default 2); results do not depend on it")
-    verbs.add_parser("grade", parents=[files, as_json], help="grade mathematical answers: gold, prediction -> correct, reason")
-    score = verbs.add_parser("score-code", parents=[files, as_json], help="run HumanEval answers in a sandbox: task_id, completion, format -> passed")
+    verbs.add_parser(
+        "grade", parents=[files, as_json], help="grade mathematical answers: gold, prediction -> correct, reason"
+    )
+    score = verbs.add_parser(
+        "score-code",
+        parents=[files, as_json],
+        help="run HumanEval answers in a sandbox: task_id, completion, format -> passed",
+    )
     score.add_argument("--timeout", type=float, default=5.0, help="seconds per program (default 5)")
     score.add_argument("--unsafe", action="store_true", help="run even where the kernel offers no isolation")
-    verbs.add_parser("audit", parents=[as_json], help="recompute the paper's numbers; writes results/paper/audit.{csv,md}")
-    verbs.add_parser("theory", parents=[as_json], help="decide the paper's theorems exactly; writes results/paper/theory.{csv,md}")
-    bench = verbs.add_parser("bench", parents=[profile, as_json], help="measure a GRPO step beside stock TRL, or a whole run")
-    bench.add_argument("what", choices=["step", "run"], help="step: ratio to stock TRL; run: wall time and memory of table1")
+    verbs.add_parser(
+        "audit", parents=[as_json], help="recompute the paper's numbers; writes results/paper/audit.{csv,md}"
+    )
+    verbs.add_parser(
+        "theory", parents=[as_json], help="decide the paper's theorems exactly; writes results/paper/theory.{csv,md}"
+    )
+    bench = verbs.add_parser(
+        "bench", parents=[profile, as_json], help="measure a GRPO step beside stock TRL, or a whole run"
+    )
+    bench.add_argument(
+        "what", choices=["step", "run"], help="step: ratio to stock TRL; run: wall time and memory of table1"
+    )
     bench.add_argument("--save", action="store_true", help="write the result to results/published/<profile>/bench/")
 
 
@@ -42,16 +58,28 @@ def _grade(args: argparse.Namespace) -> int:
 
     report = grade_file(args.input, args.output, workers=args.workers)
     counts = dict(sorted(report.counts.items()))
-    print(json.dumps(counts, indent=1) if args.json else ", ".join(f"{count} {reason}" for reason, count in counts.items()))
+    print(
+        json.dumps(counts, indent=1)
+        if args.json
+        else ", ".join(f"{count} {reason}" for reason, count in counts.items())
+    )
     return _bad_lines(report.bad_lines)
 
 
 def _score_code(args: argparse.Namespace) -> int:
     from repro.score_code import score_file
 
-    report = score_file(args.input, args.output, benchmark_dir(), workers=args.workers, unsafe=args.unsafe, timeout=args.timeout)
+    report = score_file(
+        args.input, args.output, benchmark_dir(), workers=args.workers, unsafe=args.unsafe, timeout=args.timeout
+    )
     counts = dict(sorted(report.counts.items()))
-    facts = {"backend": report.backend, "network": report.network, "rows": report.rows, "seconds": report.seconds, **counts}
+    facts = {
+        "backend": report.backend,
+        "network": report.network,
+        "rows": report.rows,
+        "seconds": report.seconds,
+        **counts,
+    }
     print(json.dumps(facts, indent=1) if args.json else ", ".join(f"{name} {value}" for name, value in facts.items()))
     return _bad_lines(report.bad_lines)
 
@@ -92,7 +120,11 @@ def _bench(args: argparse.Namespace) -> int:
     result = bench_step(profile) if args.what == "step" else bench_run(profile)
     if args.save:
         save(profile, args.what, result)
-    print(json.dumps(result, indent=1) if args.json else "\n".join(f"{name:<22} {value}" for name, value in result.items()))
+    print(
+        json.dumps(result, indent=1)
+        if args.json
+        else "\n".join(f"{name:<22} {value}" for name, value in result.items())
+    )
     return DONE
 
 

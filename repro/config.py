@@ -1,4 +1,6 @@
-"""The schemas of a profile and how a profile file is read. Unknown keys are errors; a profile changes sizes, never classes."""
+"""The schemas of a profile and how a profile file is read. Unknown keys are errors; a profile changes sizes, never
+classes.
+"""
 
 import difflib
 from pathlib import Path
@@ -116,7 +118,8 @@ def load_profile(name: str, overrides: list[str] = ()) -> Profile:
 
 
 def _apply_override(tree: dict, text: str) -> None:
-    """Set one dotted key in place. Only keys below `train` and `arms.<arm>` may be new; elsewhere the key must exist."""
+    """Set one dotted key in place. Only keys below `train` and `arms.<arm>` may be new; elsewhere the key must exist.
+    """
     key, equals, raw = text.partition("=")
     if not equals or not key:
         raise BadInput(f"--set {text!r}: want KEY=VALUE, for example --set train.max_steps=30")

@@ -12,7 +12,19 @@ from repro.cells import LOCK_FILE
 from repro.config import Profile
 from repro.paths import REPO_ROOT, benchmark_dir, cache_dir
 
-_CHECKED = ("torch", "transformers", "trl", "accelerate", "datasets", "peft", "numpy", "scipy", "pandas", "pydantic", "math-verify")
+_CHECKED = (
+    "torch",
+    "transformers",
+    "trl",
+    "accelerate",
+    "datasets",
+    "peft",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pydantic",
+    "math-verify",
+)
 _NEEDED_GIB = 2
 _PYTHON = (3, 11)
 
@@ -29,12 +41,26 @@ class Check:
 
 def diagnose(profile: Profile) -> list[Check]:
     """All checks for a profile, in reading order. Nothing is changed."""
-    return [_python(), *_versions(), _git(), _threads(profile), _memory(profile), _disk(), _gpu(profile), _data(profile)]
+    return [
+        _python(),
+        *_versions(),
+        _git(),
+        _threads(profile),
+        _memory(profile),
+        _disk(),
+        _gpu(profile),
+        _data(profile),
+    ]
 
 
 def _python() -> Check:
     found = platform.python_version()
-    return Check("python", sys.version_info[:2] >= _PYTHON, found, f"want Python {_PYTHON[0]}.{_PYTHON[1]} or newer; make PYTHON=python3.11 env")
+    return Check(
+        "python",
+        sys.version_info[:2] >= _PYTHON,
+        found,
+        f"want Python {_PYTHON[0]}.{_PYTHON[1]} or newer; make PYTHON=python3.11 env",
+    )
 
 
 def locked_versions() -> dict[str, str]:
@@ -60,7 +86,12 @@ def _versions() -> list[Check]:
 
 def _git() -> Check:
     inside = shutil.which("git") is not None and (REPO_ROOT / ".git").exists()
-    return Check("git", inside, "checkout found" if inside else "no git checkout", "every result records its commit: install git and use `git clone`")
+    return Check(
+        "git",
+        inside,
+        "checkout found" if inside else "no git checkout",
+        "every result records its commit: install git and use `git clone`",
+    )
 
 
 def _threads(profile: Profile) -> Check:
@@ -69,7 +100,12 @@ def _threads(profile: Profile) -> Check:
     load = os.getloadavg()[0]
     found = f"{cores} cores, load {load:.1f}, {profile.resources.jobs} cells x {profile.resources.threads} threads"
     if want > cores:
-        return Check("threads", False, found, f"the profile wants {want} cores; run with --jobs {max(1, cores // profile.resources.threads)}")
+        return Check(
+            "threads",
+            False,
+            found,
+            f"the profile wants {want} cores; run with --jobs {max(1, cores // profile.resources.threads)}",
+        )
     return Check("threads", load < cores, found, "the machine is busy; times will be longer")
 
 
@@ -77,9 +113,16 @@ def _memory(profile: Profile) -> Check:
     info = Path("/proc/meminfo")
     if not info.exists():
         return Check("memory", True, "not readable on this system")
-    free = next(int(line.split()[1]) for line in info.read_text().splitlines() if line.startswith("MemAvailable")) / 2**20
+    free = (
+        next(int(line.split()[1]) for line in info.read_text().splitlines() if line.startswith("MemAvailable")) / 2**20
+    )
     want = _NEEDED_GIB * profile.resources.jobs
-    return Check("memory", free >= want, f"{free:.1f} GiB available", f"want {want} GiB; run with --jobs 1 or close other programs")
+    return Check(
+        "memory",
+        free >= want,
+        f"{free:.1f} GiB available",
+        f"want {want} GiB; run with --jobs 1 or close other programs",
+    )
 
 
 def _disk() -> Check:
@@ -87,7 +130,12 @@ def _disk() -> Check:
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free / 2**30
-    return Check("disk", free >= _NEEDED_GIB, f"{free:.1f} GiB free for {cache_dir()}", f"want {_NEEDED_GIB} GiB; free some or set GCPO_CACHE")
+    return Check(
+        "disk",
+        free >= _NEEDED_GIB,
+        f"{free:.1f} GiB free for {cache_dir()}",
+        f"want {_NEEDED_GIB} GiB; free some or set GCPO_CACHE",
+    )
 
 
 def _gpu(profile: Profile) -> Check:
@@ -95,7 +143,12 @@ def _gpu(profile: Profile) -> Check:
 
     found = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     needed = profile.resources.gpu_hours
-    return Check("gpu", found != "none" or not needed, found, f"profile {profile.name!r} needs an NVIDIA GPU; install from repro/env/gpu.lock on such a machine")
+    return Check(
+        "gpu",
+        found != "none" or not needed,
+        found,
+        f"profile {profile.name!r} needs an NVIDIA GPU; install from repro/env/gpu.lock on such a machine",
+    )
 
 
 def _data(profile: Profile) -> Check:

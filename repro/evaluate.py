@@ -36,11 +36,17 @@ class Sample:
 
 @torch.inference_mode()
 def sample_answers(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Sequence[Question], spec: EvaluateSpec, seed: int, label: str
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    questions: Sequence[Question],
+    spec: EvaluateSpec,
+    seed: int,
+    label: str,
 ) -> Iterator[tuple[Question, int, list[int], bool]]:
     """Yields (question, sample index, completion token ids with the end token, ended) for k samples of every question.
 
-    The generator of each batch is seeded from (seed, label, batch), so the answers depend on nothing that ran before. Questions are
+    The generator of each batch is seeded from (seed, label, batch), so the answers depend on nothing that ran before.
+    Questions are
     batched by prompt length; all samples of a question stand in one batch.
     """
     generation = GenerationConfig(
@@ -65,7 +71,9 @@ def sample_answers(
             ids[row_number, width - len(row) :] = torch.tensor(row)
             mask[row_number, width - len(row) :] = 1
         torch.manual_seed(derive_seed(seed, label, batch_number))
-        output = model.generate(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), generation_config=generation)
+        output = model.generate(
+            input_ids=ids.to(model.device), attention_mask=mask.to(model.device), generation_config=generation
+        )
         for row_number, completion in enumerate(output[:, width:].tolist()):
             ended = tokenizer.eos_token_id in completion
             length = completion.index(tokenizer.eos_token_id) + 1 if ended else len(completion)
@@ -73,7 +81,12 @@ def sample_answers(
 
 
 def evaluate_suite(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tasks: TaskSet, suite: str, spec: EvaluateSpec, seed: int
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    tasks: TaskSet,
+    suite: str,
+    spec: EvaluateSpec,
+    seed: int,
 ) -> list[Sample]:
     """All graded samples of a suite, ordered by (question in suite order, sample index)."""
     questions = tasks.questions(suite)
@@ -91,7 +104,8 @@ def evaluate_suite(
 def summarise(samples: Sequence[Sample], final_answer: Callable[[str, bool], str | None]) -> dict[str, Any]:
     """The suite's entry of summary.json: counts per question and the numbers that follow from them.
 
-    samples: of one suite, ordered by question. `final_answer(text, ended)` gives the answer a sample votes for in maj@k, or None.
+    samples: of one suite, ordered by question. `final_answer(text, ended)` gives the answer a sample votes for in
+    maj@k, or None.
     Raises BadInput when the questions do not all have the same number of samples.
     """
     by_question: dict[str, list[Sample]] = {}

@@ -1,6 +1,7 @@
 """Every table and figure of the paper as data: its arms, what the paper claims of it, and whether it is built yet.
 
-An arm is a method with overrides of its trainer's arguments. A profile says how large everything is (repro/profiles/), this file says
+An arm is a method with overrides of its trainer's arguments. A profile says how large everything is
+(repro/profiles/), this file says
 what is compared with what. Nothing here is a result.
 """
 
@@ -26,7 +27,9 @@ class Arm:
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of the paper that a measurement can decide: `better` has the higher average than `worse`, on every base."""
+    """A sentence of the paper that a measurement can decide: `better` has the higher average than `worse`, on every
+    base.
+    """
 
     id: str
     text: str
@@ -103,7 +106,10 @@ EXPERIMENTS = {
             built=True,
         ),
         Experiment(
-            "table2", "Ablation: without advantage weighting, without the KL term", "table", note=_NOT_BUILT,
+            "table2",
+            "Ablation: without advantage weighting, without the KL term",
+            "table",
+            note=_NOT_BUILT,
             paper_table="table2",
         ),
         Experiment("table3", "Training methods with MCTS at test time", "table", note=_NOT_BUILT, paper_table="table3"),

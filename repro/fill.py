@@ -43,7 +43,14 @@ def run_cell(profile: Profile, cell: Cell, report: Report) -> None:
             model = AutoModelForCausalLM.from_pretrained(base, dtype="float32")
         else:
             model, tokenizer, record = train_policy(
-                profile, cell.spec["method"], training, base=cell.base, model_path=base, seed=cell.seed, run_dir=folder, tasks=tasks,
+                profile,
+                cell.spec["method"],
+                training,
+                base=cell.base,
+                model_path=base,
+                seed=cell.seed,
+                run_dir=folder,
+                tasks=tasks,
                 report=lambda fraction, text: report(fraction * _TRAIN_SHARE, text),
                 checkpoint_dir=policy_dir(cell) / "checkpoints" if training.get("save_strategy") == "steps" else None,
             )
@@ -59,7 +66,9 @@ def run_cell(profile: Profile, cell: Cell, report: Report) -> None:
         summary = {
             "cell_id": cell.id,
             "spec_hash": cell.spec_hash,
-            "evaluate_hash": sha256_text(str(sorted(cell.spec["evaluate"].items())) + str(sorted(profile.tasks.suites.items()))),
+            "evaluate_hash": sha256_text(
+                str(sorted(cell.spec["evaluate"].items())) + str(sorted(profile.tasks.suites.items()))
+            ),
             "profile": cell.profile,
             "base": cell.base,
             "base_weights": weights,
@@ -78,7 +87,9 @@ def run_cell(profile: Profile, cell: Cell, report: Report) -> None:
 
 
 def regrade_cell(profile: Profile, cell: Cell) -> dict[str, int]:
-    """Grade the stored samples of a finished cell again, without a model, and rewrite its summary. Returns changed verdicts per suite."""
+    """Grade the stored samples of a finished cell again, without a model, and rewrite its summary. Returns changed
+    verdicts per suite.
+    """
     summary = load_summary(cell)
     tasks = make_taskset(profile.tasks)
     samples = read_samples(cell.folder / "samples.jsonl.zst")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+
 from repro.bases import RECORD, BaseSpec, base_path, ensure_base, is_whole, resolve_bases
 from repro.cells import read_json, write_json
 from repro.config import Profile

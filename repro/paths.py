@@ -7,7 +7,9 @@ REPO_ROOT = Path(__file__).resolve().parent.parent
 
 
 def results_dir(profile: str, kind: str = "local") -> Path:
-    """Folder of a profile's results: `local` is what a user's own run makes, `published` is what the project committed."""
+    """Folder of a profile's results: `local` is what a user's own run makes, `published` is what the project
+    committed.
+    """
     if kind not in ("local", "published"):
         raise ValueError(f"kind is {kind!r}; want 'local' or 'published'")
     root = Path(os.environ.get("GCPO_RESULTS", REPO_ROOT / "results"))
@@ -20,7 +22,9 @@ def cache_dir() -> Path:
 
 
 def benchmark_dir() -> Path | None:
-    """Folder of the benchmark files: `GCPO_DATA`, else `../shared/benchmarks` beside the checkout, else None (the hub is used)."""
+    """Folder of the benchmark files: `GCPO_DATA`, else `../shared/benchmarks` beside the checkout, else None (the hub
+    is used).
+    """
     configured = os.environ.get("GCPO_DATA")
     candidate = Path(configured) if configured else REPO_ROOT.parent / "shared" / "benchmarks"
     return candidate if candidate.is_dir() else None

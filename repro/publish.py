@@ -41,7 +41,9 @@ def publish(profile: Profile, experiment: Experiment, options: Options) -> list[
         raise BadInput(f"no finished cell of {experiment.id} in profile {profile.name!r}; run it first")
     dirty = [cell.id for cell, summary in finished if summary["dirty"]]
     if dirty:
-        raise BadInput(f"{len(dirty)} cells were made by a dirty tree, the first is {dirty[0]}; delete them and run again")
+        raise BadInput(
+            f"{len(dirty)} cells were made by a dirty tree, the first is {dirty[0]}; delete them and run again"
+        )
     target = results_dir(profile.name, "published")
     written = []
     for cell, _ in finished:
@@ -55,7 +57,10 @@ def publish(profile: Profile, experiment: Experiment, options: Options) -> list[
         marker = base_marker(profile, base)
         if marker.exists():
             written.append(Path(shutil.copyfile(marker, target / "bases" / f"{base}.json")))
-    _write_ledger(experiment, [(cell, summary, read_json(cell.folder / "env.json", "environment record")) for cell, summary in finished])
+    _write_ledger(
+        experiment,
+        [(cell, summary, read_json(cell.folder / "env.json", "environment record")) for cell, summary in finished],
+    )
     written.append(LEDGER)
     return written
 

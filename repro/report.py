@@ -13,7 +13,14 @@ from repro.paths import REPO_ROOT, results_dir
 from repro.tables import build_table1, compare_with_published, comparison_markdown, read_table, table_spec, write_table1
 
 # Touching one of these builds the table again from finished cells; it trains nothing.
-_REPORTING_CODE = ("repro/stats/*.py", "repro/tables/*.py", "repro/figures/*.py", "repro/report.py", "repro/notebooks.py", "notebooks/table1.py")
+_REPORTING_CODE = (
+    "repro/stats/*.py",
+    "repro/tables/*.py",
+    "repro/figures/*.py",
+    "repro/report.py",
+    "repro/notebooks.py",
+    "notebooks/table1.py",
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,8 @@ def make_command(profile: Profile, experiment: Experiment, seeds: int) -> str:
 
 
 def build_report(profile: Profile, experiment: Experiment, cells: list[Cell], *, force: bool = False) -> Report:
-    """Build table, figure and notebook of a user's own run from its finished cells, unless nothing changed since they were built.
+    """Build table, figure and notebook of a user's own run from its finished cells, unless nothing changed since they
+    were built.
 
     Raises BadInput for a damaged record or cells that cannot be compared.
     """
@@ -52,7 +60,9 @@ def build_published(profile: Profile, experiment: Experiment) -> Report:
     return _build(profile, experiment, chosen, len({s["seed"] for s in chosen}), folder, kind="published", force=True)
 
 
-def _build(profile: Profile, experiment: Experiment, summaries: list[dict], seeds: int, folder: Path, *, kind: str, force: bool) -> Report:
+def _build(
+    profile: Profile, experiment: Experiment, summaries: list[dict], seeds: int, folder: Path, *, kind: str, force: bool
+) -> Report:
     spec = table_spec(profile, experiment, make_command(profile, experiment, seeds))
     stamp_file = folder / "tables" / f".{experiment.id}.inputs.json"
     inputs = {"hash": _inputs_hash(summaries, repr(spec))}
@@ -70,19 +80,29 @@ def _build(profile: Profile, experiment: Experiment, summaries: list[dict], seed
         render(source, notebook, {"GCPO_PROFILE": profile.name, "GCPO_KIND": kind})
         write_json(stamp_file, inputs)
     table = read_table(table_file)
-    files = [*sorted((folder / "tables").glob(f"{experiment.id}.*")), *sorted((folder / "figures").glob(f"{experiment.id}*")), notebook]
+    files = [
+        *sorted((folder / "tables").glob(f"{experiment.id}.*")),
+        *sorted((folder / "figures").glob(f"{experiment.id}*")),
+        notebook,
+    ]
     lines = [(folder / "tables" / f"{experiment.id}.md").read_text(encoding="utf-8")]
     published = results_dir(profile.name, "published") / "tables" / f"{experiment.id}.json"
     if kind == "local" and published.exists():
         titles = {arm.id: arm.title for arm in spec.arms}
-        lines += ["## Yours beside the published run", "", comparison_markdown(compare_with_published(table, read_table(published)), titles)]
+        lines += [
+            "## Yours beside the published run",
+            "",
+            comparison_markdown(compare_with_published(table, read_table(published)), titles),
+        ]
     lines += ["Files:", *(f"  {path}" for path in files)]
     verdicts = json.loads(table_file.read_text(encoding="utf-8")).get("claims", [])
     return Report("\n".join(lines), [str(path) for path in files], verdicts)
 
 
 def _inputs_hash(summaries: list[dict], spec_text: str) -> str:
-    """A hash of everything a table is built from: counts, specification, the paper's numbers, the code that builds it."""
+    """A hash of everything a table is built from: counts, specification, the paper's numbers, the code that builds
+    it.
+    """
     digest = hashlib.sha256(spec_text.encode())
     for summary in sorted(summaries, key=lambda each: each["cell_id"]):
         digest.update(sha256_text(canonical_json(summary)).encode())

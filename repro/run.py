@@ -41,17 +41,27 @@ def check_folder(folder: Path) -> None:
         probe.write_text("x")
         probe.unlink()
     except OSError as error:
-        raise BadInput(f"results folder {folder} cannot be written ({error.strerror}); set GCPO_RESULTS to a folder that can") from None
+        raise BadInput(
+            f"results folder {folder} cannot be written ({error.strerror}); set GCPO_RESULTS to a folder that can"
+        ) from None
     free = shutil.disk_usage(folder).free >> 20
     if free < _NEEDED_MIB:
         raise BadInput(f"results folder {folder} has {free} MiB free; want at least {_NEEDED_MIB} MiB")
 
 
 def target_status(profile: Profile) -> list[dict]:
-    """One row per registered table or figure: id, title, built, and how many cells of this profile are in which state."""
+    """One row per registered table or figure: id, title, built, and how many cells of this profile are in which
+    state.
+    """
     rows = []
     for experiment in EXPERIMENTS.values():
-        row = {"id": experiment.id, "kind": experiment.kind, "title": experiment.title, "built": experiment.built, "note": experiment.note}
+        row = {
+            "id": experiment.id,
+            "kind": experiment.kind,
+            "title": experiment.title,
+            "built": experiment.built,
+            "note": experiment.note,
+        }
         if experiment.built:
             counts = dict.fromkeys(("done", "running", "failed", "waiting"), 0)
             running = []
@@ -91,7 +101,9 @@ def _lineage(profile: Profile, base: str) -> list[str]:
     chain, name = [], base
     while name is not None:
         if name not in profile.bases:
-            raise BadInput(f"profile {profile.name}: base {chain[-1]!r} continues from {name!r}, which is not in the profile")
+            raise BadInput(
+                f"profile {profile.name}: base {chain[-1]!r} continues from {name!r}, which is not in the profile"
+            )
         chain.append(name)
         name = (profile.bases[name].spec or {}).get("continue_from")
     return chain[::-1]
@@ -113,7 +125,8 @@ def base_marker(profile: Profile, name: str) -> Path:
 def run(profile: Profile, experiment: Experiment, options: Options) -> tuple[Outcome, list[Cell]]:
     """Fill every missing cell of a target. Returns what happened and all its cells.
 
-    Raises BadInput before anything starts for values that no trainer accepts, a damaged record, a folder that cannot be written or is
+    Raises BadInput before anything starts for values that no trainer accepts, a damaged record, a folder that cannot
+    be written or is
     in use; KeyboardInterrupt when interrupted.
     """
     cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
@@ -130,17 +143,30 @@ def run(profile: Profile, experiment: Experiment, options: Options) -> tuple[Out
 
 
 def _tasks(profile: Profile, todo: list[Cell]) -> list[Task]:
-    """The pool's tasks, after every setting has been tried on its config class. Imports torch and TRL, once for all workers."""
+    """The pool's tasks, after every setting has been tried on its config class. Imports torch and TRL, once for all
+    workers.
+    """
     from repro.fill import run_cell
     from repro.measure import make_profile_base, profile_specs
     from repro.train import build_config
 
     for cell in {cell.arm: cell for cell in todo if cell.spec["train"] is not None}.values():
-        build_config(cell.spec["method"], cell.spec["train"], seed=0, output_dir="unused", where=f"profile {profile.name}, arm {cell.arm}")
+        build_config(
+            cell.spec["method"],
+            cell.spec["train"],
+            seed=0,
+            output_dir="unused",
+            where=f"profile {profile.name}, arm {cell.arm}",
+        )
     profile_specs(profile)
     tasks = []
     missing = _missing_bases(profile, todo)
-    for name in sorted(missing, key=lambda each: -sum(profile.resources.base_seconds.get(n, 0.0) for n in missing if each in _lineage(profile, n))):
+    for name in sorted(
+        missing,
+        key=lambda each: (
+            -sum(profile.resources.base_seconds.get(n, 0.0) for n in missing if each in _lineage(profile, n))
+        ),
+    ):
         marker = base_marker(profile, name)
         parents = tuple(f"base {parent}" for parent in _lineage(profile, name)[:-1] if parent in missing)
         tasks.append(

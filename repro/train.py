@@ -1,4 +1,6 @@
-"""Trains one cell's policy with stock TRL and the arm's trainer from `gcpo`. Glue: data in, metrics.jsonl and weights out."""
+"""Trains one cell's policy with stock TRL and the arm's trainer from `gcpo`. Glue: data in, metrics.jsonl and weights
+out.
+"""
 
 import dataclasses
 import json
@@ -52,7 +54,9 @@ def build_config(method: str, values: dict[str, Any], *, seed: int, output_dir: 
 
 
 def make_reward(tasks: TaskSet, tokenizer: PreTrainedTokenizerBase) -> Callable[..., list[float]]:
-    """TRL reward function: 1.0 for a right answer, 0.0 otherwise. Reads token ids, because TRL's texts hide the end token."""
+    """TRL reward function: 1.0 for a right answer, 0.0 otherwise. Reads token ids, because TRL's texts hide the end
+    token.
+    """
 
     def accuracy_reward(completion_ids: list[list[int]], answer: list[str], **_: Any) -> list[float]:
         ended = [tokenizer.eos_token_id in ids for ids in completion_ids]
@@ -66,7 +70,9 @@ def make_reward(tasks: TaskSet, tokenizer: PreTrainedTokenizerBase) -> Callable[
 
 
 class MetricsWriter(TrainerCallback):
-    """Writes one line of metrics.jsonl per step and reports progress. The file is the only record that tables and figures read."""
+    """Writes one line of metrics.jsonl per step and reports progress. The file is the only record that tables and
+    figures read.
+    """
 
     def __init__(self, path: Path, report: Callable[[float, str], None]) -> None:
         self.path, self.report, self.rows = path, report, []
@@ -74,7 +80,9 @@ class MetricsWriter(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         kept = []
         if state.global_step and self.path.exists():  # resumed from a checkpoint: rows after it are trained again
-            kept = [row for row in map(json.loads, self.path.read_text().splitlines()) if row["step"] <= state.global_step]
+            kept = [
+                row for row in map(json.loads, self.path.read_text().splitlines()) if row["step"] <= state.global_step
+            ]
         self.rows = kept
         self.path.write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in kept))
 
@@ -96,24 +104,39 @@ class MetricsWriter(TrainerCallback):
 
 def rows_needed(config: Any) -> int:
     """Distinct prompts that a run reads: one per group, for every generation round."""
-    rounds = math.ceil(config.max_steps * config.gradient_accumulation_steps / (config.steps_per_generation * config.num_iterations))
+    rounds = math.ceil(
+        config.max_steps * config.gradient_accumulation_steps / (config.steps_per_generation * config.num_iterations)
+    )
     return rounds * config.per_device_train_batch_size * config.steps_per_generation // config.num_generations
 
 
 def train_policy(
-    profile: Profile, method: str, values: dict[str, Any], *, base: str, model_path: str, seed: int, run_dir: Path,
-    tasks: TaskSet, report: Callable[[float, str], None], checkpoint_dir: Path | None = None,
+    profile: Profile,
+    method: str,
+    values: dict[str, Any],
+    *,
+    base: str,
+    model_path: str,
+    seed: int,
+    run_dir: Path,
+    tasks: TaskSet,
+    report: Callable[[float, str], None],
+    checkpoint_dir: Path | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, dict[str, Any]]:
-    """Train `method` from the base in `model_path` (a folder or a hub id); returns (policy, tokenizer, record for summary.json).
+    """Train `method` from the base in `model_path` (a folder or a hub id); returns (policy, tokenizer, record for
+    summary.json).
 
-    With `save_strategy="steps"` among the arguments and a `checkpoint_dir`, an interrupted run goes on from its last checkpoint.
+    With `save_strategy="steps"` among the arguments and a `checkpoint_dir`, an interrupted run goes on from its last
+    checkpoint.
     Raises BadInput for arguments that cannot be used and FloatingPointError when loss or gradient stop being finite.
     """
     tokenizer = AutoTokenizer.from_pretrained(model_path)
     model = AutoModelForCausalLM.from_pretrained(model_path, dtype="float32" if not values.get("bf16") else "bfloat16")
     with tempfile.TemporaryDirectory() as scratch:
         output = str(checkpoint_dir or scratch)
-        config = build_config(method, values, seed=seed, output_dir=output, where=f"profile {profile.name}, method {method}")
+        config = build_config(
+            method, values, seed=seed, output_dir=output, where=f"profile {profile.name}, method {method}"
+        )
         rows = tasks.training_rows(base, seed, rows_needed(config))
         trainer = METHODS[method][1](
             model=model,

@@ -83,9 +83,9 @@ class _Comparison:
 
     def ratios(self, gold: Node, other: Node) -> bool | None:
         if gold.kind == other.kind:
-            return self.in_order(gold.args, other.args)
+            return gold.value == other.value and self.in_order(gold.args, other.args)
         ratio, plain = (gold, other) if gold.kind == "ratio" else (other, gold)
-        if len(ratio.args) != 2:
+        if len(ratio.args) != 2 or ratio.value == "mod":
             return False
         quotient = Node("div", ratio.args)
         return self.single(quotient, plain) if ratio is gold else self.single(plain, quotient)
@@ -199,7 +199,10 @@ class _Comparison:
     # --- equations and inequalities ---
 
     def relations(self, gold: Node, other: Node) -> bool | None:
-        if gold.kind == "list" or other.kind == "list" or gold.kind == "set" or other.kind == "set":
+        if gold.kind in ("list", "set") or other.kind in ("list", "set"):
+            names = [name for name in map(_collection_name, (gold, other)) if name]
+            if len(names) == 2 and names[0] != names[1]:
+                return False
             return self.collections(*(_assignment_list(node) for node in (gold, other)))
         if gold.kind != "rel":
             return self.value_of_chain(gold, other)
@@ -340,8 +343,16 @@ def _assigned_name(node: Node) -> Node | None:
     return node.args[0] if _is_assignment(node) else None
 
 
+def _collection_name(node: Node) -> Node | None:
+    """The name in `x = 2, 3` and `x = \\{2, 3\\}`, None for anything else."""
+    first = node.args[0] if node.kind == "list" else node
+    return None if _assignment_list(node) == node else first.args[0]
+
+
 def _assignment_list(node: Node) -> Node:
-    """`x = 2, 3` read as the values 2 and 3; other nodes unchanged."""
+    """`x = 2, 3` and `x = \\{2, 3\\}` read as the values 2 and 3; other nodes unchanged."""
+    if node.kind == "rel" and node.args[-1].kind == "set" and _is_assignment(node):
+        return node.args[-1]
     if node.kind != "list" or not _is_assignment(node.args[0]) or any(item.kind == "rel" for item in node.args[1:]):
         return node
-    return Node("list", (node.args[0].args[-1], *node.args[1:]))
+    return Node("list", (node.args[0].args[-1], *node.args[1:]), node.value)

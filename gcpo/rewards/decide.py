@@ -12,7 +12,7 @@ from gcpo.rewards import engine
 from gcpo.rewards.compare import same_answer
 from gcpo.rewards.evaluate import DIGITS
 from gcpo.rewards.lexer import LexError, Token, tokenize
-from gcpo.rewards.nodes import symbols
+from gcpo.rewards.nodes import symbols, walk
 from gcpo.rewards.operands import WordsMatter
 from gcpo.rewards.parser import Parsed, Parser, parse_answer
 from gcpo.rewards.verdict import CORRECT, TIMEOUT, UNPARSEABLE_PREDICTION, WRONG
@@ -41,7 +41,7 @@ def _decide(gold: str, answer: str) -> tuple[str, str]:
     gold_words, answer_words = words(gold), words(answer)
     if gold_words and gold_words == answer_words:
         return CORRECT, "text"
-    if gold_words and _TEXT_COMMAND.search(gold) and not _number_word(gold):
+    if gold_words and _TEXT_COMMAND.search(gold) and not _is_readable(gold):
         return WRONG, "text"
     try:
         gold_reading, answer_reading = _reading(gold), _reading(answer)
@@ -99,20 +99,24 @@ def canonical(text: str) -> str:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words of an answer that consists of words, in lower case and sorted by item; empty if it does not."""
+    """The words of an answer that consists of words, in lower case and sorted by item; empty if it does not.
+
+    A single letter is a word in a text command only.
+    """
     plain = _GAPS.sub(" ", _TEXT_COMMAND.sub(" ", text)).strip(" .")
-    if not _WORDS.fullmatch(plain) or not re.search(r"[A-Za-z]{2}", plain):
+    if not _WORDS.fullmatch(plain) or not (re.search(r"[A-Za-z]{2}", plain) or _TEXT_COMMAND.search(text)):
         return ()
     items = re.split(r"[,;]|\band\b", plain.casefold().replace(".", ""))
     return tuple(sorted(" ".join(item.strip(" ()").split()) for item in items if item.strip()))
 
 
-def _number_word(text: str) -> bool:
+def _is_readable(text: str) -> bool:
+    """Whether words stand for values: a number word, or letters that name a choice or a symbol."""
     try:
         reading = _reading(text)
     except WordsMatter:
         return False
-    return reading is not None and reading.tree.kind == "num"
+    return reading is not None and all(part.kind != "text" for part in walk(reading.tree))
 
 
 def without_bare_unit(text: str) -> Parsed | None:

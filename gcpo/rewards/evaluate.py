@@ -4,6 +4,7 @@ Every operation is guarded: no integer beyond `MAX_BITS`, no power tower, no fac
 so a value costs microseconds to milliseconds whatever the text says.
 """
 
+import math
 import zlib
 from fractions import Fraction
 from typing import NamedTuple
@@ -152,6 +153,17 @@ class _Evaluator:
             )
         rest = add(top, multiply(Fraction(-1), bottom))
         return divide(factorial(top), multiply(factorial(bottom), factorial(rest)))
+
+    def on_lattice(self, node: Node) -> Value:
+        """Greatest, least, gcd or lcm of rational arguments."""
+        values = [self.value(argument) for argument in node.args]
+        if not all(isinstance(value, Fraction) for value in values):
+            raise NoValue(f"{node.value} of numbers that are not rational")
+        if node.value in ("max", "min"):
+            return max(values) if node.value == "max" else min(values)
+        if not all(_is_whole(value) for value in values):
+            raise NoValue(f"{node.value} of numbers that are not whole")
+        return Fraction((math.gcd if node.value == "gcd" else math.lcm)(*map(int, values)))
 
     def on_call(self, node: Node) -> Value:
         name = str(node.value)

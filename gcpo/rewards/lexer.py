@@ -51,9 +51,10 @@ _TEXT_COMMANDS = words.split_set(
 )
 _IGNORED = words.split_set(
     r"\left \right \bigl \bigr \Bigl \Bigr \big \Big \bigg \Bigg \biggl \biggr \displaystyle \textstyle \limits "
-    r"\boxed \nolimits \quad \qquad \! \, \; \: \( \) \[ \] \> \nonumber \hfill \hspace \mathopen \mathclose \bf "
+    r"\boxed \nolimits \quad \qquad \! \, \; \: \( \) \[ \] \> \nonumber \hfill \mathopen \mathclose \bf "
     r"\em \it \rm \unit"
 )
+_WITH_ARGUMENT = frozenset((r"\color", r"\textcolor", r"\hspace", r"\vspace", r"\tag", r"\label", r"\hphantom"))
 _SPACING = frozenset((r"\,", r"\;", r"\:", r"\>", r"\ ", r"\quad", r"\qquad", r"\!", r"\(", r"\)", r"\[", r"\]"))
 
 
@@ -227,7 +228,12 @@ class _Lexer:
             self.pos += 1
         elif lower in ("and", "or") and self.tokens:
             self.emit("sep", lower)
-        elif word in words.FUNCTIONS or word in ("sqrt", "pi", "infty") or word in words.BARE_GREEK:
+        elif (
+            word in words.FUNCTIONS
+            or word in words.LATTICE_FUNCTIONS
+            or word in words.BARE_GREEK
+            or word in ("sqrt", "pi", "infty")
+        ):
             self.emit("cmd", "\\" + word)
         elif lower in ("infinity", "inf", "oo"):
             self.emit("cmd", "\\infty")
@@ -269,14 +275,26 @@ class _Lexer:
             self.emit("cmd", r"\}")
         elif name == r"\%":
             self.emit("op", "%")
+        elif name in _WITH_ARGUMENT:
+            self.skip_argument()
         elif name in (r"\begin", r"\end"):
             self.environment(name)
-        elif name in (r"\land", r"\wedge", r"\lor", r"\vee"):
+        elif name in (r"\land", r"\wedge"):
             self.emit("sep", "and")
+        elif name in (r"\lor", r"\vee"):
+            self.emit("sep", "or")
         elif len(name) == 2 and not name[1].isalpha() and name != r"\|":
             raise LexError(f"command {name}")
         else:
             self.emit("cmd", name)
+
+    def skip_argument(self) -> None:
+        """Colours, spaces and labels: the command and its first argument say nothing."""
+        end = group_end(self.text, self.pos) if self.text.startswith("{", self.pos) else -1
+        if end < 0:
+            raise LexError("a layout command without its argument")
+        self.pos = end + 1
+        self.spaced = True
 
     def environment(self, name: str) -> None:
         start = self.text.find("{", self.pos)
@@ -311,6 +329,8 @@ class _Lexer:
         base = _BASE_TEXT.match(plain)
         if not plain:
             self.spaced = True
+        elif plain in words.FUNCTIONS or plain in words.LATTICE_FUNCTIONS:
+            self.emit("cmd", "\\" + plain)
         elif name == r"\mathbb":
             self.emit("cmd", rf"\mathbb{{{plain}}}")
         elif _SEPARATOR.match(plain):

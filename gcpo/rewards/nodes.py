@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Node(NamedTuple):
-    """kind: num const sym text base | add mul div pow neg pm mp call apply fact binom abs floor ceil pct deg conj |
+    """kind: num const sym text base | add mul div pow neg pm mp call apply lattice fact binom abs floor ceil pct deg |
     tuple set list matrix rel union inter diff ratio."""
 
     kind: str

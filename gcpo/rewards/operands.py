@@ -38,6 +38,16 @@ def parse_number(text: str) -> Fraction:
     return Fraction(mantissa) * Fraction(10) ** int(exponent or 0)
 
 
+def set_builder(element: Node, condition: Node) -> Node:
+    r"""The condition of `\{x \mid condition\}` where the element is a bare symbol, real unless it says otherwise."""
+    if element.kind == "rel" and element.value == ("in",) and element.args[1].value == r"\mathbb{R}":
+        element = element.args[0]
+    parts = condition.args if condition.kind == "list" else (condition,)
+    if element.kind != "sym" or not all(part.kind == "rel" and element in part.args for part in parts):
+        raise ParseError("a set builder that is not a condition on one symbol")
+    return condition
+
+
 def in_base(node: Node, name: str) -> Node:
     """The digits of `node` read in the base called `name`."""
     base = words.NUMBER_WORDS.get(name.lower(), name)
@@ -83,20 +93,27 @@ class Operands:
         if self.at("_"):
             self.pos += 1
             name = str(self.subscripted(Node("sym", (), name)).value)
-        if not self.at("(") or not (name.rstrip("'") in _FUNCTION_LETTERS or self.call_follows()):
+        braced = self.at("{") and self.peek(1).value == "("  # f{\left(x\right)}, as sympy prints it
+        if not (braced or self.at("(")):
             return Node("sym", (), name)
-        self.pos += 1
+        if not (name.rstrip("'") in _FUNCTION_LETTERS or self.call_follows(self.pos + braced)):
+            return Node("sym", (), name)
+        self.pos += 1 + braced
         inner = self.listing(stop=(")",))
         self.expect(")")
+        if braced:
+            self.expect("}")
         return Node("apply", inner.args if inner.kind == "list" else (inner,), name)
 
-    def call_follows(self) -> bool:
-        """Whether the parenthesis ahead holds one literal number or several arguments."""
-        first = 2 if self.peek(1).value == "-" else 1
-        if self.peek(first).kind == "num" and self.peek(first + 1).value == ")":
+    def call_follows(self, start: int) -> bool:
+        """Whether the parenthesis at `start` holds one literal number or several arguments."""
+        kinds = [(token.kind, token.value) for token in self.tokens[start + 1 : start + 4]]
+        if ("op", "-") in kinds[:1]:
+            kinds = kinds[1:]
+        if len(kinds) >= 2 and kinds[0][0] == "num" and kinds[1][1] == ")":
             return True
         level = 0
-        for token in self.tokens[self.pos :]:
+        for token in self.tokens[start:]:
             level += (token.value in ("(", "[", "{")) - (token.value in (")", "]", "}"))
             if level == 0:
                 return False
@@ -200,6 +217,11 @@ class Operands:
             return self.logarithm()
         if name[1:] in words.FUNCTIONS:
             return self.function(words.FUNCTION_ALIASES.get(name[1:], name[1:]))
+        if name[1:] in words.LATTICE_FUNCTIONS:
+            self.expect("(")
+            inner = self.listing(stop=(")",))
+            self.expect(")")
+            return Node("lattice", inner.args if inner.kind == "list" else (inner,), name[1:])
         if name in DECORATIONS:
             inner = self.token_argument()
             if inner.kind == "sym" or inner.kind == "mul":
@@ -260,7 +282,12 @@ class Operands:
         if self.at(r"\}"):
             self.pos += 1
             return Node("set")
-        inner = self.listing(stop=(r"\}",))
+        inner = self.listing(stop=(r"\}", "|", r"\mid", ":"))
+        if self.at("|", r"\mid", ":"):  # {x | condition}: what the condition says of x
+            self.pos += 1
+            condition = self.listing(stop=(r"\}",))
+            self.expect(r"\}")
+            return set_builder(inner, condition)
         self.expect(r"\}")
         return Node("set", inner.args if inner.kind == "list" else (inner,))
 

@@ -67,15 +67,17 @@ class Parser(Operands):
         return Parsed(tree, tuple(self.units), self.decimal)
 
     def listing(self, stop: tuple[str, ...]) -> Node:
-        """Items between separators; one item stands for itself."""
+        """Items between separators; one item stands for itself. The value of a list is "and", "or" or "," ."""
         items = [self.relation()]
+        joined = ","
         while self.peek().kind == "sep":
             while self.peek().kind == "sep":  # ", and"
-                self.pos += 1
+                separator = self.next().value
+                joined = separator if separator in ("and", "or") else joined
             if self.peek() is END or self.at(*stop):
                 break
             items.append(self.relation())
-        return items[0] if len(items) == 1 else Node("list", tuple(items))
+        return items[0] if len(items) == 1 else Node("list", tuple(items), joined)
 
     def relation(self) -> Node:
         members, signs = [], []
@@ -85,6 +87,9 @@ class Parser(Operands):
         while self.peek().value in words.RELATIONS and self.peek().kind in ("op", "cmd"):
             signs.append(words.RELATIONS[self.next().value])
             members.append(self.set_sum())
+        if self.at(r"\pmod", r"\bmod", r"\mod"):  # a remainder and its modulus
+            self.pos += 1
+            members[-1] = Node("ratio", (members[-1], self.power()), "mod")
         return members[0] if not signs else Node("rel", tuple(members), tuple(signs))
 
     def set_sum(self) -> Node:
@@ -228,6 +233,7 @@ class Parser(Operands):
             or token.value in (r"\log", r"\langle", r"\emptyset", r"\varnothing", r"\vert", r"\ldots", r"\dots", r"\i")
             or token.value in DECORATIONS
             or token.value[1:] in words.FUNCTIONS
+            or token.value[1:] in words.LATTICE_FUNCTIONS
             or token.value[1:] in words.GREEK
             or token.value.startswith((r"\begin{", r"\mathbb{"))
         )

@@ -87,8 +87,18 @@ def from_node(node: Node) -> list[Piece]:
     if node.kind == "list":  # "x < 2 or x > 3"
         if len({variable(arg) for arg in node.args}) != 1:
             raise NotARealSet("relations in different variables")
-        return _merged([piece for arg in node.args for piece in _from_relation(arg)])
+        return _joined([_from_relation(arg) for arg in node.args], str(node.value))
     raise NotARealSet(f"a {node.kind}")
+
+
+def _joined(parts: list[list[Piece]], how: str) -> list[Piece]:
+    """Relations joined by "and" hold together, by "or" one by one; by commas together if that leaves anything."""
+    together = parts[0]
+    for part in parts[1:]:
+        together = _intersection(together, part)
+    if how == "and" or (how == "," and together):
+        return together
+    return _merged([piece for part in parts for piece in part])
 
 
 def variable(node: Node) -> str | None:

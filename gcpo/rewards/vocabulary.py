@@ -18,6 +18,7 @@ FUNCTIONS = split_set(
     "sin cos tan cot sec csc sinh cosh tanh coth arcsin arccos arctan arccot arcsec arccsc "
     "arcsinh arccosh arctanh asin acos atan ln log lg exp"
 )
+LATTICE_FUNCTIONS = split_set("max min gcd lcm")
 FUNCTION_ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "lg": "log10"}
 INVERSE = {
     "sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sec": "arcsec", "csc": "arccsc",

@@ -1,5 +1,6 @@
 """The pictures of Table 1: gains and differences as a forest plot, scores per suite, training curves."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def gains(table: Table1) -> Figure:
             grid[row][0].set_ylim(len(arms) - 0.4, -0.6)
         _limit(grid[1], [row.versus for row in table.rows if row.suite == AVERAGE])
         _headline(figure, table, "average over the suites")
-        figure.legend(handles=_forest_legend(), loc="outside lower center", ncols=3)
+        figure.legend(handles=_forest_legend(), loc="outside lower center", ncols=3 if len(head.bases) > 1 else 1)
     return figure
 
 
@@ -200,8 +201,10 @@ def _sizes(table: Table1, base: str) -> str:
 
 
 def _headline(figure: Figure, table: Table1, what: str) -> None:
-    stamp = f"   [{table.head.stamp}]" if table.head.stamp else ""
-    figure.suptitle(f"{table.head.title}: {what} ({table.head.profile}){stamp}", x=0.01, ha="left", fontsize=12)
+    letters = int(10.5 * figure.get_figwidth())  # what fits on a line at this size
+    lines = textwrap.wrap(f"{table.head.title}: {what} ({table.head.profile})", letters)
+    stamp = textwrap.wrap(table.head.stamp.upper(), letters)
+    figure.suptitle("\n".join([*stamp, *lines]), x=0.01, ha="left", fontsize=12)
 
 
 def _nothing(axes: Axes) -> None:

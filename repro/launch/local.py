@@ -1,6 +1,7 @@
 """A small pool that runs tasks in forked children of one process that has already imported torch and TRL.
 
-A fork after the import costs milliseconds where a new interpreter costs ten seconds, and every task still starts from the same state.
+A fork after the import costs milliseconds where a new interpreter costs ten seconds, and every task still starts from
+the same state.
 The driver itself never computes, so it has no threads when it forks. A killed driver takes its children with it.
 """
 
@@ -47,9 +48,11 @@ class Outcome:
 
 
 def run_pool(tasks: Sequence[Task], jobs: int, stream=None) -> Outcome:
-    """Run all tasks, at most `jobs` at a time, each after the tasks it needs. One failing task stops nothing but what needs it.
+    """Run all tasks, at most `jobs` at a time, each after the tasks it needs. One failing task stops nothing but what
+    needs it.
 
-    Raises KeyboardInterrupt (also on SIGTERM and SIGHUP) after its children have ended; what was finished stays finished.
+    Raises KeyboardInterrupt (also on SIGTERM and SIGHUP) after its children have ended; what was finished stays
+    finished.
     """
     display = _Display(tasks, jobs, stream or sys.stderr)
     waiting, running = list(tasks), {}
@@ -99,7 +102,11 @@ def _failure(task: Task, status: int) -> str:
         number = os.WTERMSIG(status)
         return f"killed by signal {number} ({signal.Signals(number).name}); out of memory is the usual reason"
     path = task.folder / "failed.json"
-    return json.loads(path.read_text())["error"] if path.exists() else f"ended with status {os.waitstatus_to_exitcode(status)}"
+    return (
+        json.loads(path.read_text())["error"]
+        if path.exists()
+        else f"ended with status {os.waitstatus_to_exitcode(status)}"
+    )
 
 
 def _fork(task: Task) -> int:
@@ -206,6 +213,6 @@ class _Display:
 
 
 def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(round(seconds)), 60)
+    minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

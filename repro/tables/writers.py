@@ -75,6 +75,11 @@ def notes(table: Table1) -> list[str]:
         lines.append(
             "Verdicts of the grader: " + ", ".join(f"{name} {number}" for name, number in reasons.items()) + "."
         )
+    if any(len(arm.seeds) == 2 for arm in table.arms if arm.arm != head.base_arm):
+        lines.append(
+            "Two seeds leave one degree of freedom for the spread between seeds: such intervals keep their promise, but are "
+            "wide and vary widely. Three seeds narrow them about threefold, five about fivefold (SEEDS=)."
+        )
     if not head.p_values:
         lines.append("p-values are withheld: no passed A/A calibration is published for this profile.")
     if any(arm.dirty for arm in table.arms):

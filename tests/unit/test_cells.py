@@ -50,7 +50,13 @@ def test_code_that_moves_numbers_is_part_of_the_hash(smoke, monkeypatch):
 def test_every_file_that_moves_numbers_is_hashed():
     hashed = {path for pattern in cells._NUMERIC_CODE for path in cells.REPO_ROOT.glob(pattern)}
     names = {str(path.relative_to(cells.REPO_ROOT)) for path in hashed}
-    assert {"gcpo/upsilon.py", "gcpo/trainers/gcpo.py", "repro/train.py", "repro/evaluate.py", "repro/tasks/families.py"} <= names
+    assert {
+        "gcpo/upsilon.py",
+        "gcpo/trainers/gcpo.py",
+        "repro/train.py",
+        "repro/evaluate.py",
+        "repro/tasks/families.py",
+    } <= names
     assert not any(name.startswith(("repro/stats", "repro/figures", "repro/tables")) for name in names)
 
 
@@ -64,7 +70,7 @@ def test_a_truncated_summary_is_one_line_that_names_the_file(cell):
     finish(cell)
     path = cell.folder / "summary.json"
     path.write_text(path.read_text()[:20])
-    with pytest.raises(BadInput, match="summary .*damaged.*delete the folder") as caught:
+    with pytest.raises(BadInput, match=r"summary .*damaged.*delete the folder") as caught:
         load_summary(cell)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
@@ -72,7 +78,7 @@ def test_a_truncated_summary_is_one_line_that_names_the_file(cell):
 def test_a_truncated_metrics_file_is_one_line_that_names_the_line(cell):
     finish(cell)
     (cell.folder / "metrics.jsonl").write_text('{"step": 1, "loss": 0.5}\n{"step": 2, "lo')
-    with pytest.raises(BadInput, match="metrics .*damaged at line 2"):
+    with pytest.raises(BadInput, match=r"metrics .*damaged at line 2"):
         load_summary(cell)
 
 
@@ -86,7 +92,10 @@ def test_a_lock_is_exclusive_and_ends_with_its_holder(tmp_path):
     path = tmp_path / "run.lock"
     with exclusive_lock(path, "results folder x"):
         assert is_locked(path)
-        with pytest.raises(BadInput, match=f"in use by process {os.getpid()}"), exclusive_lock(path, "results folder x"):
+        with (
+            pytest.raises(BadInput, match=f"in use by process {os.getpid()}"),
+            exclusive_lock(path, "results folder x"),
+        ):
             pytest.fail("two holders")
     assert not is_locked(path)
 

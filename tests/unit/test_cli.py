@@ -38,7 +38,10 @@ def fails(capsys, *argv):
         (["run", "table1", "--profile", "smoke", "--bases", "nano-q"], "base 'nano-q' is not in profile 'smoke'"),
         (["run", "table1", "--profile", "smoke", "--seeds", "0"], "--seeds is 0; want at least 1"),
         (["run", "table1", "--profile", "smoke", "--seeds", "two"], "invalid int value: 'two'"),
-        (["run", "table1", "--profile", "smoke", "--set", "train.lerning_rate=1"], "no argument 'lerning_rate'; did you mean 'learning_rate'?"),
+        (
+            ["run", "table1", "--profile", "smoke", "--set", "train.lerning_rate=1"],
+            "no argument 'lerning_rate'; did you mean 'learning_rate'?",
+        ),
         (["run", "table1", "--profile", "smoke", "--set", "arms.gcpo_mc.kappa=-1"], "kappa"),
         (["run", "table1", "--profile", "smoke", "--set", "tasks.suites.modten-smoke=0"], "modten-smoke"),
         (["run", "table1", "--profile", "smoke", "--set", "train.seed=3"], "'seed' is set by the run itself"),
@@ -99,7 +102,9 @@ def test_plan_of_the_paper_profile_counts_gpu_hours(capsys):
 
 
 def test_listing_does_not_import_torch():
-    code = "import sys; from repro.cli import main; main(['list', '--profile', 'smoke']); sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys; from repro.cli import main; main(['list', '--profile', 'smoke']); sys.exit('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=cells.REPO_ROOT)
     assert done.returncode == 0, done.stderr.decode()
 

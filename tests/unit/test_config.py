@@ -73,7 +73,18 @@ def test_a_registered_target_that_is_not_built_says_so():
 
 
 def test_all_tables_and_figures_of_the_paper_are_registered():
-    assert {"table1", "table2", "table3", "figure3", "figure4a", "figure4b", "figure4c", "figure6", "figure7", "figure8"} <= set(EXPERIMENTS)
+    assert {
+        "table1",
+        "table2",
+        "table3",
+        "figure3",
+        "figure4a",
+        "figure4b",
+        "figure4c",
+        "figure6",
+        "figure7",
+        "figure8",
+    } <= set(EXPERIMENTS)
 
 
 def test_every_claim_compares_arms_of_its_table():

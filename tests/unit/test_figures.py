@@ -56,7 +56,7 @@ def test_suites_have_one_panel_per_base_and_suite_without_arms_that_did_not_run(
 def test_stamp_of_a_smoke_run_is_on_every_picture():
     smoke = build(make_cells(2, bases=BASES[:1], arms=("base", "grpo"), questions=5), stamp="smoke: not a result")
     for figure in (table1.gains(smoke), table1.suites(smoke)):
-        assert "smoke: not a result" in figure.get_suptitle()
+        assert "SMOKE: NOT A RESULT" in figure.get_suptitle()
 
 
 def test_table_without_cells_still_draws(tmp_path):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,12 @@ from repro.launch.local import Task, run_pool
 
 def task(tmp_path, name, body, needs=(), seconds=1.0):
     return Task(id=name, label=name, folder=tmp_path / name, body=body, seconds=seconds, needs=needs)
+
+
+def is_running(pid):
+    """A process that exists and is no zombie."""
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def write(path):
@@ -44,7 +51,10 @@ def test_one_failure_stops_only_what_needs_it_and_leaves_one_line(tmp_path):
     assert outcome.done == ["good"]
     assert "loss is nan at step 3" in outcome.failed["bad"] and "\n" not in outcome.failed["bad"]
     assert "bad failed" in outcome.skipped["after"]
-    assert json.loads((tmp_path / "bad" / "failed.json").read_text())["error"] == "FloatingPointError: loss is nan at step 3"
+    assert (
+        json.loads((tmp_path / "bad" / "failed.json").read_text())["error"]
+        == "FloatingPointError: loss is nan at step 3"
+    )
     assert "Traceback" in (tmp_path / "bad" / "log.txt").read_text()
 
 
@@ -57,7 +67,9 @@ def test_bad_input_in_a_task_keeps_its_own_line(tmp_path):
 
 
 def test_a_killed_child_is_a_failed_task(tmp_path):
-    outcome = run_pool([task(tmp_path, "t", lambda report: os.kill(os.getpid(), signal.SIGKILL))], jobs=1, stream=io.StringIO())
+    outcome = run_pool(
+        [task(tmp_path, "t", lambda report: os.kill(os.getpid(), signal.SIGKILL))], jobs=1, stream=io.StringIO()
+    )
     assert "signal 9" in outcome.failed["t"]
 
 
@@ -92,6 +104,6 @@ def test_children_die_with_the_driver(tmp_path, number):
     driver.send_signal(number)
     driver.wait(timeout=10)
     deadline = time.monotonic() + 10
-    while os.path.exists(f"/proc/{child}") and "Z" not in open(f"/proc/{child}/stat").read().split()[2]:
+    while is_running(child):
         assert time.monotonic() < deadline, "the child outlived its driver"
         time.sleep(0.05)
