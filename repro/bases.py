@@ -53,9 +53,6 @@ class BaseSpec(BaseModel):
     slip: float = Field(ge=0, le=1, description="probability that a demonstrated step is replaced by a uniform digit")
     integration_share: float = Field(ge=0, le=1, description="share of examples that show candidates' answers")
     agreement: float = Field(gt=0, description="share of equal votes from which the answer follows the candidates")
-    short_share: float = Field(
-        0.0, ge=0, le=1, description="first share of integration items without a worked solution"
-    )
     answer_weight: float = Field(gt=0, description="loss weight of the answer token in integration items")
     # budget and optimiser
     tokens: int = Field(gt=0, description="prompt and completion tokens of the whole training")
@@ -93,7 +90,6 @@ class BaseSpec(BaseModel):
             level_weights=dict(self.levels),
             slip=self.slip,
             integration_share=self.integration_share,
-            short_share=self.short_share,
             agreement=self.agreement,
             answer_weight=self.answer_weight,
             seed=self.seed,

@@ -51,7 +51,6 @@ def control_specs(nano: dict[str, Any]) -> dict[str, BaseSpec]:
         "muon_lr": nano["muon_lr"] / 2,
         "adamw_lr": nano["adamw_lr"] / 2,
         "seed": nano["seed"] + 1,
-        "short_share": 0.0,
     }
     return resolve_bases(
         {

@@ -41,7 +41,7 @@ def gains(table: Table1) -> Figure:
     rivals = [arm for arm in trained if arm != head.reference]
     heights = [len(trained) + 1, len(rivals) + 1]
     with style():
-        figure = new_figure(3.0 + 3.1 * len(head.bases), 1.6 + 0.34 * sum(heights))
+        figure = new_figure(3.0 + 3.1 * len(head.bases), (1.6 if len(head.bases) > 1 else 2.6) + 0.34 * sum(heights))
         grid = figure.subplots(
             2, len(head.bases), sharex="row", sharey="row", squeeze=False, gridspec_kw={"height_ratios": heights}
         )

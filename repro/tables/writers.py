@@ -77,7 +77,7 @@ def notes(table: Table1) -> list[str]:
         )
     if any(len(arm.seeds) == 2 for arm in table.arms if arm.arm != head.base_arm):
         lines.append(
-            "Two seeds leave one degree of freedom for the spread between seeds: such intervals keep their promise, but are "
+            "Two seeds leave one degree of freedom for the spread between seeds: such intervals hold, but are "
             "wide and vary widely. Three seeds narrow them about threefold, five about fivefold (SEEDS=)."
         )
     if not head.p_values:

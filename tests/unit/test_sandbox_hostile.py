@@ -22,6 +22,9 @@ REASONS = {  # a few verdicts whose reason is promised, not only their failing
     "resources: memory": "memory",
     "system: connect": "forbidden",
     "system: writes outside": "forbidden",
+    "system: speaks to the machine's host": "forbidden",
+    "system: namespaces of its own": "forbidden",
+    "system: the session's keys": "forbidden",
     "no answer: empty": "error",
     "no answer: prose": "error",
 }

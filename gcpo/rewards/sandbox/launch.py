@@ -11,7 +11,7 @@ import select
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import native
+from . import native, seccomp
 
 SANDBOX_UID = 64000  # plus the slot: an account of the program's own, so that process counts are its own too
 ENVIRONMENT = {
@@ -67,6 +67,11 @@ class Isolation:
         """`none`, or `unrestricted` where the backend cannot take the network away."""
         return "unrestricted" if self.backend == "none" else "none"
 
+    @property
+    def system_calls(self) -> str:
+        """`filtered`, or `unfiltered` on a machine for which no filter is known."""
+        return "unfiltered" if seccomp.filter_program(os.uname().machine) is None else "filtered"
+
     def program_uid(self, slot: int) -> int | None:
         """The user that a root harness lets the program run as; None where the program keeps the caller's user."""
         return SANDBOX_UID + slot if self.as_root else None
@@ -108,6 +113,9 @@ def start_program(isolation: Isolation, slot: int, limits: Limits, pipes: tuple[
 
 def _exec_interpreter(environment: dict[str, str]) -> None:
     native.gain_no_privileges()
+    system_calls = seccomp.filter_program(os.uname().machine)
+    if system_calls is not None:
+        seccomp.install(system_calls)
     path = native.interpreter()
     os.execve(path, [path, *FLAGS, "-c", LOADER], environment)
 
@@ -156,6 +164,12 @@ def _become_bwrap(isolation: Isolation, slot: int, limits: Limits, folder: str |
         arguments += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
     for scratch in ("/dev/shm", "/tmp"):
         arguments += ["--size", str(limits.scratch_mib * 2**20), "--perms", "1777", "--tmpfs", scratch]
+    system_calls = seccomp.filter_program(os.uname().machine)
+    if system_calls is not None:
+        fd = os.memfd_create("seccomp", 0)  # inherited by bubblewrap
+        os.write(fd, system_calls)
+        os.lseek(fd, 0, os.SEEK_SET)
+        arguments += ["--seccomp", str(fd)]
     path = native.interpreter()
     arguments += ["--remount-ro", "/", "--chdir", "/tmp", "--", path, *FLAGS, "-c", LOADER]
     os.execvpe("bwrap", arguments, {"PATH": os.environ.get("PATH", ENVIRONMENT["PATH"])})
