@@ -1,0 +1,76 @@
+# %% [markdown]
+# # Theory: what Theorem 1 and Corollary 2 say, and what is left of them in practice
+#
+# The paper's causal model as an exact linear-Gaussian one: expectations are matrix products, so no statement
+# below rests on sampling. `make theory` writes the same to `results/paper/`.
+
+# %%
+from IPython.display import Image, Markdown, display
+
+from repro import figures, theory
+from repro.figures import theory as pictures
+from repro.findings import as_rows, counts, markdown_table
+from repro.theory import symbolic
+from repro.theory.claims import all_claims
+
+display(Image(figures.png(pictures.scm())))
+
+# %% [markdown]
+# The fork makes the candidates independent given the query; the integrated answer makes them dependent. Two
+# groups for one question, after the paper's first figure: y_n tells more about a candidate where the others
+# agree with it.
+
+# %%
+display(Image(figures.png(pictures.chains())))
+
+# %% [markdown]
+# ## The two statements, corrected
+#
+# $Y = y_0$; $\mathcal G = \sigma(q, y_1, \dots, y_{n-1})$; $\Phi = \mathbb E[\cdot\,|\,\mathcal G]$, $\Psi = 1
+# - \Phi$; $b = \mathbb E[Y|q]$; $\hat b$ any $\mathcal G$-measurable baseline; $f^+ = \Psi f + \hat b$. Write
+# $r = Y - b$, $s = \Psi f$, $p = \Phi f - b$, $d = \hat b - b$. Everything $\mathcal G$-measurable is
+# orthogonal to $r$ and $s$; the rest is expansion, done here by sympy.
+
+# %%
+print("Theorem 1   E||Y-f||² - E||Y-f+||²     =", symbolic.theorem1_gap())
+print("Corollary 2 E||Y-b_hat||² - E||Y-f+||² =", symbolic.corollary2_gap())
+print("Bayes f     <Y-b, Psi f>               =", symbolic.bayes_cross_term())
+for name, value in symbolic.equation_28_30().items():
+    print(f"Eqs. 28-30  {name:<27}=", value)
+
+# %% [markdown]
+# ## An example that fits on paper
+#
+# n = 2, no query; $y_0, y_1, e$ independent standard normals, $y_2 = y_0 + y_1 + e$. Then $b = 0$ and $f^* =
+# (y_2 - y_1)/2$. Closed form beside 200,000 draws (z: their distance in standard errors).
+
+# %%
+display(Markdown(markdown_table(theory.example_table().round(3).replace(-0.0, 0.0))))
+
+# %% [markdown]
+# ## What is left in practice
+#
+# Corollary 2 gains what the child $y_n$ reveals about its parent $y_0$. The printed Step 3 draws $y_{n,l}$
+# given the very $y_0$ that $\Phi$ must integrate out; the estimate then removes the signal and keeps the noise,
+# for every $f$. Drawing $y_0$ anew keeps $1 - 1/m$ of the gain. A policy that sees $q$ alone gets $\mathbb
+# E[f^+|q] = \mathbb E[\hat b|q]$ back.
+
+# %%
+display(Image(figures.png(pictures.gain())))
+display(Image(figures.png(pictures.break_even())))
+
+# %% [markdown]
+# ## The same graph as an attention mask
+#
+# What the fast path computes: candidates encoded once, every context a set of columns.
+
+# %%
+display(Image(figures.png(pictures.attention_mask())))
+
+# %% [markdown]
+# ## Every statement, with its verdict
+
+# %%
+claims = all_claims()
+print(", ".join(f"{count} {word}" for word, count in counts(claims).items()))
+display(Markdown(markdown_table(theory.pd.DataFrame(as_rows(claims)).drop(columns=["check", "weight"]))))
