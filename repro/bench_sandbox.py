@@ -61,6 +61,7 @@ def main(arguments: list[str]) -> None:
         "backend": isolation.backend,
         "as_root": isolation.as_root,
         "network": isolation.network,
+        "system_calls": isolation.system_calls,
         "workers": options.workers,
         "cores": len(os.sched_getaffinity(0)),
         "load_before": round(os.getloadavg()[0], 1),

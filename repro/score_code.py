@@ -25,12 +25,13 @@ HUMANEVAL_SHA256 = "621ff099e7d6a9b630619acd3568aef441dec51a8c84f881a9dd1f2d2ed1
 class ScoreReport:
     """What `score_file` did.
 
-    backend and network say how programs were kept in. seconds: wall time of scoring, the workers' start included.
+    backend, network and system_calls say how programs were kept in. seconds: wall time of scoring, the workers' start included.
     bad_lines: (line number from 1, what is wrong) of each line that was not scored.
     """
 
     backend: str
     network: str
+    system_calls: str
     rows: int = 0
     seconds: float = 0.0
     reasons: Counter = field(default_factory=Counter)
@@ -132,7 +133,7 @@ def score_file(
     problems = load_problems(benchmark_dir)
     lines, bad_lines = read_answers(source, problems)
     isolation = _isolation(unsafe, backend)
-    report = ScoreReport(isolation.backend, isolation.network, bad_lines=bad_lines)
+    report = ScoreReport(isolation.backend, isolation.network, isolation.system_calls, bad_lines=bad_lines)
     started = time.monotonic()
 
     def advance(done: int) -> None:

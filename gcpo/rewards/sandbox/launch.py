@@ -69,8 +69,8 @@ class Isolation:
 
     @property
     def system_calls(self) -> str:
-        """`filtered`, or `unfiltered` on a machine for which no filter is known."""
-        return "unfiltered" if seccomp.filter_program(os.uname().machine) is None else "filtered"
+        """`filtered`, or `unfiltered` where `seccomp.py` knows no filter for the machine and kernel."""
+        return "unfiltered" if seccomp.program_for_this_machine() is None else "filtered"
 
     def program_uid(self, slot: int) -> int | None:
         """The user that a root harness lets the program run as; None where the program keeps the caller's user."""
@@ -113,7 +113,7 @@ def start_program(isolation: Isolation, slot: int, limits: Limits, pipes: tuple[
 
 def _exec_interpreter(environment: dict[str, str]) -> None:
     native.gain_no_privileges()
-    system_calls = seccomp.filter_program(os.uname().machine)
+    system_calls = seccomp.program_for_this_machine()
     if system_calls is not None:
         seccomp.install(system_calls)
     path = native.interpreter()
@@ -164,7 +164,7 @@ def _become_bwrap(isolation: Isolation, slot: int, limits: Limits, folder: str |
         arguments += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
     for scratch in ("/dev/shm", "/tmp"):
         arguments += ["--size", str(limits.scratch_mib * 2**20), "--perms", "1777", "--tmpfs", scratch]
-    system_calls = seccomp.filter_program(os.uname().machine)
+    system_calls = seccomp.program_for_this_machine()
     if system_calls is not None:
         fd = os.memfd_create("seccomp", 0)  # inherited by bubblewrap
         os.write(fd, system_calls)
