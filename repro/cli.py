@@ -151,7 +151,8 @@ def _plan(args: argparse.Namespace) -> int:
         print(f"{why:<8} {name}")
     waiting = sum(row["state"] != "done" for row in result["cells"])
     print(
-        f"{waiting} of {len(result['cells'])} cells to run: {_clock(result['seconds_of_work'])} of work ({result['unit']}), "
+        f"{waiting} of {len(result['cells'])} cells to run: "
+        f"{_clock(result['seconds_of_work'])} of work ({result['unit']}), "
         f"about {_clock(result['seconds_wall'])} with {result['jobs']} side by side"
     )
     return DONE
@@ -201,10 +202,15 @@ def _regrade(args: argparse.Namespace) -> int:
 
 
 def _publish(args: argparse.Namespace) -> int:
+    from repro.base_table import write_base_quality
     from repro.publish import publish
+    from repro.readme import write_readme
+    from repro.report import build_published
 
     profile, experiment, options = _target(args)
-    for path in publish(profile, experiment, options):
+    written = publish(profile, experiment, options)
+    report = build_published(profile, experiment)
+    for path in (*written, *report.files, write_base_quality(profile), write_readme()):
         print(path)
     return DONE
 

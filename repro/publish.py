@@ -20,12 +20,6 @@ _COLUMNS = (
 _RECORDS = ("summary.json", "config.json", "env.json")
 
 
-def published_cells(profile: Profile) -> list[dict]:
-    """The summaries of all published cells of a profile, sorted by cell id."""
-    folder = results_dir(profile.name, "published") / "cells"
-    return [read_json(path, "published summary") for path in sorted(folder.glob("*/summary.json"))]
-
-
 def publish(profile: Profile, experiment: Experiment, options: Options) -> list[Path]:
     """Publish every finished cell of a target. Returns what was written.
 

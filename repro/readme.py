@@ -1,0 +1,89 @@
+"""Fills the generated blocks of README.md from results/published/, so that no number in it is typed."""
+
+import csv
+import re
+from pathlib import Path
+
+from repro.errors import BadInput
+from repro.paths import REPO_ROOT, results_dir
+from repro.publish import LEDGER
+
+README = REPO_ROOT / "README.md"
+_PROFILE = "micro"
+
+
+def blocks() -> dict[str, str]:
+    """Block name -> Markdown text, all from published files. Raises BadInput where one is missing."""
+    return {"table1": _table1(), "bases": _bases(), "cost": _cost()}
+
+
+def filled(text: str, new: dict[str, str]) -> str:
+    """`text` with every generated block replaced. Raises BadInput for a block that the text lacks."""
+    for name, body in new.items():
+        pattern = re.compile(rf"(<!-- generated: {name} -->\n).*?(<!-- end generated -->)", re.DOTALL)
+        if not pattern.search(text):
+            raise BadInput(f"README has no block '<!-- generated: {name} -->' ... '<!-- end generated -->'")
+        text = pattern.sub(lambda match, body=body: f"{match[1]}{body.strip()}\n{match[2]}", text)
+    return text
+
+
+def write_readme() -> Path:
+    """Bring README.md up to date with what is published."""
+    README.write_text(filled(README.read_text(encoding="utf-8"), blocks()), encoding="utf-8")
+    return README
+
+
+def _published(name: str) -> str:
+    path = results_dir(_PROFILE, "published") / "tables" / name
+    if not path.exists():
+        raise BadInput(f"{path} does not exist; publish the target first")
+    return path.read_text(encoding="utf-8")
+
+
+def _section(markdown: str, title: str) -> str:
+    """The body of one `## title` section."""
+    match = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", markdown, re.DOTALL | re.MULTILINE)
+    if not match:
+        raise BadInput(f"the published table has no section {title!r}; build it again")
+    return match[1].strip()
+
+
+def _table1() -> str:
+    table = _published("table1.md")
+    figure = f"![gain over the own base and difference to GRPO](results/published/{_PROFILE}/figures/table1_gains.png)"
+    whole = f"[Whole table](results/published/{_PROFILE}/tables/table1.md), [notebook](notebooks/table1.ipynb)."
+    return "\n\n".join([_section(table, "Average over the suites"), _section(table, "Claims"), figure, whole])
+
+
+def _bases() -> str:
+    return _published("bases_quality.md")
+
+
+def _cost() -> str:
+    """Seconds per arm and base from the ledger."""
+    with LEDGER.open(newline="", encoding="utf-8") as handle:
+        rows = [row for row in csv.DictReader(handle) if row["profile"] == _PROFILE and row["target"] == "table1"]
+    if not rows:
+        raise BadInput(f"{LEDGER} has no row of profile {_PROFILE}; publish table1 first")
+    bases = list(dict.fromkeys(row["base"] for row in rows))
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    lines = ["| seconds of one cell (train + evaluate) | " + " | ".join(bases) + " |", "|---|" + "---:|" * len(bases)]
+    for arm in arms:
+        cells = []
+        for base in bases:
+            chosen = [row for row in rows if row["arm"] == arm and row["base"] == base]
+            if not chosen:
+                cells.append("-")
+                continue
+            train = sum(float(row["train_seconds"]) for row in chosen) / len(chosen)
+            evaluate = sum(float(row["evaluate_seconds"]) for row in chosen) / len(chosen)
+            cells.append(f"{train:.0f} + {evaluate:.0f}")
+        lines.append(f"| {arm} | " + " | ".join(cells) + " |")
+    hours = sum(float(row["train_seconds"]) + float(row["evaluate_seconds"]) for row in rows) / 3600
+    memory = max(float(row["peak_mib"]) for row in rows)
+    lines += [
+        "",
+        f"{len(rows)} cells, {hours:.1f} core-hours on {rows[0]['cpu']} (a shared machine, two cells side by side); "
+        f"the largest process took {memory:.0f} MiB. Means over seeds.",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,126 @@
+"""`python -m repro run table1` end to end on a tiny version of the smoke profile: resume, kill -9, partial failure, damage."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from repro.paths import REPO_ROOT
+
+pytestmark = pytest.mark.slow
+
+TINY = [
+    "bases.nano-t.spec.tokens=6000",
+    "bases.nano-t.spec.hidden=32",
+    "tasks.suites.modten-smoke=6",
+    "train.max_steps=2",
+    "train.per_device_train_batch_size=16",
+    "arms.gvpo.per_device_train_batch_size=8",
+    "arms.gvpo.steps_per_generation=2",
+    "arms.gvpo.max_steps=4",
+    "evaluate.samples=2",
+]
+
+
+def command(*extra):
+    sets = [part for text in TINY for part in ("--set", text)]
+    return [sys.executable, "-m", "repro", "run", "table1", "--profile", "smoke", "--seeds", "1", *sets, *extra]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """One cache of weights for the module: a base is made once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def environment(results, cache):
+    return {**os.environ, "GCPO_RESULTS": str(results), "GCPO_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
+
+
+def run(results, cache, *extra):
+    return subprocess.run(command(*extra), cwd=REPO_ROOT, env=environment(results, cache), capture_output=True, text=True, timeout=400)
+
+
+def summaries(results):
+    """Arm -> what a rerun must reproduce exactly."""
+    found = {}
+    for path in results.glob("local/smoke/runs/*/summary.json"):
+        summary = json.loads(path.read_text())
+        found[summary["arm"]] = {name: suite["correct"] for name, suite in summary["suites"].items()}, summary["base_weights"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, cache):
+    results = tmp_path_factory.mktemp("undisturbed")
+    done = run(results, cache)
+    assert done.returncode == 0, done.stderr
+    return results, done
+
+
+def test_a_run_writes_tables_figures_and_a_notebook_and_prints_verdicts(undisturbed):
+    results, done = undisturbed
+    folder = results / "local" / "smoke"
+    for name in ("tables/table1.csv", "tables/table1.md", "tables/table1.tex", "notebooks/table1.ipynb"):
+        assert (folder / name).stat().st_size > 200
+    assert list((folder / "figures").glob("table1*.png")) and list((folder / "figures").glob("table1*.svg"))
+    assert "smoke: not a result" in done.stdout and "undecided" in done.stdout and "not run yet" in done.stdout
+    assert set(summaries(results)) == {"base", "grpo", "gvpo", "drgrpo", "gcpo_expected", "gcpo_mc"}
+
+
+def test_a_second_run_does_nothing_and_takes_seconds(undisturbed, cache):
+    results, _ = undisturbed
+    before = {path: path.stat().st_mtime_ns for path in results.rglob("*") if path.is_file() and path.name != "run.lock"}
+    started = time.perf_counter()
+    done = run(results, cache)
+    assert done.returncode == 0 and time.perf_counter() - started < 60
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_changing_one_arm_runs_that_arm_alone(undisturbed, cache):
+    results, _ = undisturbed
+    before = set(results.glob("local/smoke/runs/*"))
+    done = run(results, cache, "--set", "arms.gcpo_expected.kappa=0.02")
+    assert done.returncode == 0, done.stderr
+    new = set(results.glob("local/smoke/runs/*")) - before
+    assert [path.name.split("__")[1] for path in new] == ["gcpo_expected"]
+
+
+def test_a_diverging_arm_is_listed_and_the_others_finish(tmp_path, cache):
+    done = run(tmp_path, cache, "--set", "arms.drgrpo.learning_rate=1.0e+30", "--arms", "base,grpo,drgrpo")
+    assert done.returncode == 1
+    line = next(line for line in done.stderr.splitlines() if line.startswith("failed:"))
+    assert "drgrpo" in line and "FloatingPointError" in line and "log.txt" in line
+    assert set(summaries(tmp_path)) == {"base", "grpo"}
+
+
+def test_killed_at_random_moments_and_resumed_the_numbers_are_the_same(tmp_path, cache, undisturbed):
+    rng = random.Random(7)
+    kills = 0
+    for _ in range(4):
+        driver = subprocess.Popen(
+            command(), cwd=REPO_ROOT, env=environment(tmp_path, cache), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            driver.wait(timeout=rng.uniform(6, 25))
+        except subprocess.TimeoutExpired:
+            driver.send_signal(signal.SIGKILL)
+            driver.wait()
+            kills += 1
+    assert kills > 0, "every run finished before it could be killed"
+    done = run(tmp_path, cache)
+    assert done.returncode == 0, done.stderr
+    assert summaries(tmp_path) == summaries(undisturbed[0])
+
+
+def test_a_base_without_weights_is_made_again(tmp_path, cache, undisturbed):
+    for weights in cache.glob("bases/*/model.safetensors"):
+        weights.write_bytes(weights.read_bytes()[:100])
+    done = run(tmp_path, cache, "--arms", "base")
+    assert done.returncode == 0, done.stderr
+    assert summaries(tmp_path)["base"] == summaries(undisturbed[0])["base"]
