@@ -25,7 +25,7 @@ HUMANEVAL_SHA256 = "621ff099e7d6a9b630619acd3568aef441dec51a8c84f881a9dd1f2d2ed1
 class ScoreReport:
     """What `score_file` did.
 
-    backend, network and system_calls say how programs were kept in. seconds: wall time of scoring, the workers' start included.
+    backend, network and system_calls say how programs were kept in. seconds: wall time, the workers' start included.
     bad_lines: (line number from 1, what is wrong) of each line that was not scored.
     """
 
