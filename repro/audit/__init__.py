@@ -7,12 +7,13 @@ wrong transcription or a wrong list. Nothing is claimed about why a number is wh
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from repro.audit import arithmetic, formulas, grids, protocol, reading, sources
 from repro.audit.check import NO_DATA, Check
-from repro.findings import Finding, markdown_table, write_findings, write_text
+from repro.findings import Finding, as_rows, counts, markdown_table, write_findings, write_text
 from repro.paper import load_table
 
 PREFACE = """\
@@ -69,15 +70,29 @@ def run(out_dir: Path) -> list[Finding]:
 
     Raises BadInput only for a broken transcription; an outcome that differs is in outcomes.csv and in `unexpected`.
     """
-    out_dir = Path(out_dir)
+    return _write(Path(out_dir), checks())
+
+
+def summary(out_dir: Path) -> dict[str, Any]:
+    """`run` for programs: statements, counts per verdict, outcomes, and unexpected, empty when the audit passes."""
     done = checks()
+    findings = _write(Path(out_dir), done)
+    return {
+        "statements": as_rows(findings),
+        "counts": counts(findings),
+        "outcomes": outcomes(done).to_dict("records"),
+        "unexpected": unexpected(done),
+    }
+
+
+def _write(out_dir: Path, done: list[Check]) -> list[Finding]:
     weights = load_table("weights").set_index("id")["weight"]
     findings = [replace(f, weight=weights.get(f.id, "")) for check in done for f in check.findings]
-    summary = outcomes(done)
-    table = markdown_table(summary[["check", "outcome", "as_expected"]].replace({True: "yes", False: "NO"}))
+    ended = outcomes(done)
+    table = markdown_table(ended[["check", "outcome", "as_expected"]].replace({True: "yes", False: "NO"}))
     preface = f"{PREFACE}\n\n## Outcomes\n\n{table}\n\n## Statements"
     write_findings(findings, out_dir, "audit", title="Audit of the paper's numbers and formulas", preface=preface)
-    write_text(out_dir / "audit" / "outcomes.csv", summary.to_csv(index=False, lineterminator="\n"))
+    write_text(out_dir / "audit" / "outcomes.csv", ended.to_csv(index=False, lineterminator="\n"))
     for check in done:
         for name, frame in check.tables.items():
             plain = frame.map(lambda value: float(value) if hasattr(value, "numerator") else value)

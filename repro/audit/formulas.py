@@ -31,13 +31,13 @@ def k12() -> Check:
         f"printed chain {printed_corollary2(scm, scm.bayes):.1f}; Eq. 3 {literal[0]:.0f} and {literal[1]:.0f}"
     )
     findings = [
-        _claim("E1", "Eq. 3", "Delta is the test error or expected risk", "A1", "K12"),
-        _claim("E2", "Theorem 1", "gain >= 0, lower test error than pi*(x)", "A2", "K12"),
+        _claim("E1", "Eq. 3", "Delta is the test error or expected risk", "thA1", "K12"),
+        _claim("E2", "Theorem 1", "gain >= 0, lower test error than pi*(x)", "thA2", "K12"),
         _claim(
             "E3",
             "Eqs. 20-21",
             "cross term 0, norm not 0; the gain survives an inexact pi*",
-            "A4",
+            "thA4",
             "K12",
             "; the cross term has sign -2, not +2, and the premises exclude each other",
         ),
@@ -45,11 +45,11 @@ def k12() -> Check:
             "E4",
             "Eqs. 28-30",
             "cross term 0, hence gain = ||Psi f||²",
-            "B2",
+            "thB2",
             "K12",
             ". Corollary 2 itself is true for the Bayes f",
         ),
-        _claim("E5", "text after Corollary 2", "a better baseline for the policy", "D4", "K12"),
+        _claim("E5", "text after Corollary 2", "a better baseline for the policy", "thD4", "K12"),
     ]
     return Check("K12", outcome, findings)
 
@@ -69,8 +69,8 @@ def k13() -> Check:
         f"them, {eight[2]:+.4f} with y_0 drawn anew"
     )
     findings = [
-        _claim("E6", "Step 3", "the mean over y_n,l approximates Phi pi*(x)", "D1", "K13"),
-        _claim("E7", "Steps 2-3", "y_n,0 = y_n", "C2", "K13"),
+        _claim("E6", "Step 3", "the mean over y_n,l approximates Phi pi*(x)", "thD1", "K13"),
+        _claim("E7", "Steps 2-3", "y_n,0 = y_n", "thC2", "K13"),
     ]
     return Check("K13", outcome, findings)
 

@@ -6,11 +6,12 @@ paper, closed form beside Monte Carlo) and theory_estimation.csv (the gain over 
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from repro.findings import Finding, write_findings, write_text
+from repro.findings import HOLDS, Finding, as_rows, counts, write_findings, write_text
 from repro.theory.claims import all_claims, example
 from repro.theory.gaps import gaps, marginal_draws, step3_draws, step3_projection
 from repro.theory.gaussian import Affine, norm2, sample
@@ -86,6 +87,17 @@ def weight_table(weights: np.ndarray, sigma: float = 1.0) -> pd.DataFrame:
         values = [float(solved[key].subs({solved["w"]: w, solved["sigma"]: sigma})) for w in weights]
         columns[name] = values
     return pd.DataFrame({"weight": weights, **columns})
+
+
+def unexpected(findings: list[Finding]) -> list[str]:
+    """One line per statement of our own that does not hold; empty when the theory passes."""
+    return [f"{f.id}: {f.stated}: {f.recomputed}" for f in findings if f.where == "ours" and f.verdict != HOLDS]
+
+
+def summary(out_dir: Path) -> dict[str, Any]:
+    """`run` for programs: statements (rows), counts per verdict, and unexpected, empty when the theory passes."""
+    findings = run(out_dir)
+    return {"statements": as_rows(findings), "counts": counts(findings), "unexpected": unexpected(findings)}
 
 
 def run(out_dir: Path) -> list[Finding]:

@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from repro.findings import FAILS, HOLDS, UNDECIDED, Finding, verdict
+from repro.findings import FAILS, UNDECIDED, Finding, verdict
 from repro.theory import symbolic
 from repro.theory.discrete import DiscreteSCM, random_discrete, random_predictor
 from repro.theory.gaps import (
@@ -86,11 +86,11 @@ def graph_claims() -> list[Finding]:
     eq1 += [np.abs(scm.phi(scm.bayes) - scm.baseline).max() for scm in discrete_models()]
     return [
         Finding(
-            "G1", "Causal Analysis, Fig. 2", "given q the y_i are independent; given y_n too they are dependent",
+            "thG1", "Causal Analysis, Fig. 2", "given q the y_i are independent; given y_n too they are dependent",
             f"|Cov(y_0, y_1 | q)| below {TOLERANCE:.0e}; |Cov(y_0, y_1 | q, y_n)| at least {min(collider):.1g}",
             verdict(max(fork) < TOLERANCE < min(collider)), "theory",
         ),
-        _identity("G2", "Eq. 1", "E[pi*(x) - pi*(q) | q, y_1..y_{n-1}] = 0", "Phi pi*(x) = pi*(q)", iter(eq1)),
+        _identity("thG2", "Eq. 1", "E[pi*(x) - pi*(q) | q, y_1..y_{n-1}] = 0", "Phi pi*(x) = pi*(q)", iter(eq1)),
     ]  # fmt: skip
 
 
@@ -110,38 +110,38 @@ def theorem1_claims() -> list[Finding]:
     literal = [literal_delta(scm.y(0), scm.baseline, scm.bayes.shifted(c)) for c in (0.0, 7.0, -7.0)]
     return [
         Finding(
-            "A1", "Eq. 3", "Delta is a difference of test errors",
+            "thA1", "Eq. 3", "Delta is a difference of test errors",
             "without a square it is a difference of means: in the example Delta(b, f* + c) = c, that is "
             f"{literal[0]:.0f}, {literal[1]:.0f}, {literal[2]:.0f} for c = 0, 7, -7", FAILS, "theory",
         ),
         Finding(
-            "A2", "Motivation Analysis, Theorem 1", "consistently lower test error than the Bayes pi*(x)",
+            "thA2", "Motivation Analysis, Theorem 1", "consistently lower test error than the Bayes pi*(x)",
             f"equal, never lower: the gain is 0 in all {len(bayes)} models, as Eq. 18 says, f+ = f",
             verdict(min(bayes) > TOLERANCE), "theory",
         ),
         Finding(
-            "A3", "Theorem 1, for every pi* in F", "gain >= 0 for any f (with squares, exact pi*(q))",
+            "thA3", "Theorem 1, for every pi* in F", "gain >= 0 for any f (with squares, exact pi*(q))",
             f"gain = ||Phi f - b||², smallest {min(exact_b):.2g} in {len(exact_b)} models", verdict(min(exact_b) >= 0),
             "theory",
         ),
         Finding(
-            "A4", "proof of Theorem 1, after Eq. 20", "gain >= 0 also when pi* is trained, not Bayes",
+            "thA4", "proof of Theorem 1, after Eq. 20", "gain >= 0 also when pi* is trained, not Bayes",
             f"an inexact pi*(q) breaks it: f*, b_hat = 0.4 gives {counterexample:.2f}; below 0 in "
             f"{sum(g < 0 for g in near)} of {len(near)} models with the Bayes f, where it is -||b_hat - b||²", FAILS,
             "theory",
         ),
         Finding(
-            "A5", "Eq. 20", "cross term +2 <Y'-f_proj, Phi f - pi*(q)>",
+            "thA5", "Eq. 20", "cross term +2 <Y'-f_proj, Phi f - pi*(q)>",
             f"the coefficient is {symbolic.equation_20_cross_term_sign()}: Y'-f = (Y'-f_proj) - (Phi f - pi*(q))",
             FAILS, "theory",
         ),
         Finding(
-            "A6", "Eqs. 20-21", "the cross term is 0 because Phi f = pi*(q), yet ||Phi f - pi*(q)||² > 0",
+            "thA6", "Eqs. 20-21", "the cross term is 0 because Phi f = pi*(q), yet ||Phi f - pi*(q)||² > 0",
             "the two premises exclude each other; the term is 0 because Y'-b-Psi f is orthogonal to functions of G, "
             "and only for an exact pi*(q)", FAILS, "theory",
         ),
         _identity(
-            "A7", "ours", "Theorem 1, correct form, for any f and any baseline that is a function of G",
+            "thA7", "ours", "Theorem 1, correct form, for any f and any baseline that is a function of G",
             f"gain = ||Phi f - b||² - ||b_hat - b||² (symbols: {symbolic.theorem1_gap()})", identity,
         ),
     ]  # fmt: skip
@@ -178,28 +178,28 @@ def corollary2_claims() -> list[Finding]:
     steps = symbolic.equation_28_30()
     return [
         Finding(
-            "B1", "Corollary 2, Eq. 5", "f+ improves on pi*(q), for the Bayes pi*",
+            "thB1", "Corollary 2, Eq. 5", "f+ improves on pi*(q), for the Bayes pi*",
             f"gain = +||Psi f||² >= 0 in all {len(bayes_gap)} models",
             verdict(worst < TOLERANCE and min(bayes_gap) >= 0), "theory",
         ),
         Finding(
-            "B2", "Eqs. 28-30", "the cross term <Y'-b, Psi f> is 0, hence gain = ||Psi f||²",
+            "thB2", "Eqs. 28-30", "the cross term <Y'-b, Psi f> is 0, hence gain = ||Psi f||²",
             f"with the claimed 0 Eq. 28 is {steps['claimed cross term']} (in the example "
             f"{printed_corollary2(scm, scm.bayes):.1f}); Psi f is not a function of G, the term is +||Psi f||², "
             f"and Eq. 28 becomes {steps['true cross term']}", FAILS, "theory",
         ),
         Finding(
-            "B3", "Corollary 2, pi* trained", "the gain survives when f is not Bayes",
+            "thB3", "Corollary 2, pi* trained", "the gain survives when f is not Bayes",
             f"below 0 for {sum(g < 0 for g in arbitrary)} of {len(arbitrary)} arbitrary f; c f* gains "
             "(2c - c²)||Psi f*||²: " + ", ".join(f"{round(gap, 12):g} at c = {c:g}"
                                                   for c, gap in scaled.items()), FAILS, "theory",
         ),
         _identity(
-            "B4", "ours", "Corollary 2, correct form, for any f and any baseline that is a function of G",
+            "thB4", "ours", "Corollary 2, correct form, for any f and any baseline that is a function of G",
             f"gain = 2<Y-b, Psi f> - ||Psi f||² (symbols: {symbolic.corollary2_gap()})", identity,
         ),
         _identity(
-            "B5", "ours", "both identities hold for predictors that are not affine",
+            "thB5", "ours", "both identities hold for predictors that are not affine",
             "finite models, arbitrary tables as predictors", _discrete_errors(),
         ),
     ]  # fmt: skip
@@ -226,26 +226,34 @@ def _estimation_claims() -> list[Finding]:
             )
             yield relative(got.corollary2, (1 - 1 / DRAWS) * norm2(scm.psi(scm.bayes)))
 
-    thresholds = [break_even_draws(norm2(s.psi(f)), norm2(s.phi(f) - s.baseline)) for s, _, _, f, _ in _trials()]
+    scm = example()
+    off = scm.bayes.shifted(0.3)
+    threshold = break_even_draws(norm2(scm.psi(off)), norm2(scm.phi(off) - scm.baseline))
+    around = []
+    for draws in (int(threshold), int(threshold) + 1):
+        model = example(draws)
+        phi = model.phi_estimate(model.bayes_weights(), np.array([0.3]), kind="marginal")
+        around.append(gaps(model.y(0), model.bayes.shifted(0.3), phi, model.baseline).theorem1)
     shares = {f"m = {m}, R = {r}": break_even_share(m, r) for m, r in ((2, 1), (4, 4), (8, 8), (64, 64))}
     return [
         _identity(
-            "C1", "ours", "Phi from m fresh marginal draws",
+            "thC1", "ours", "Phi from m fresh marginal draws",
             "gains fall by ||Psi f||²/m; for the Bayes f Corollary 2 keeps (1 - 1/m)||Psi f||² "
             f"(symbols: {symbolic.estimated_phi_gap()}), nothing at m = 1", marginal(),
         ),
         _identity(
-            "C2", "Step 3, y_n,0 = y_n", "the y_n inside f counts as one of the m draws",
+            "thC2", "Step 3, y_n,0 = y_n", "the y_n inside f counts as one of the m draws",
             f"Psi shrinks by (m-1)/m and its noise too: the same gain, {symbolic.shared_draw_gap()}, for one draw less",
             shared(),
         ),
         Finding(
-            "C3", "ours", "break-even of Theorem 1: m* = ||Psi f||² / (||Phi f - b||² - ||b_hat - b||²)",
-            f"median m* {np.median(thresholds):.2g} for arbitrary f and exact b; infinite for the Bayes f, "
-            "where there is nothing to gain", HOLDS, "theory",
+            "thC3", "ours", "break-even of Theorem 1: m* = ||Psi f||² / (||Phi f - b||² - ||b_hat - b||²)",
+            f"in the example {threshold:.1f} for f* + 0.3: {around[0]:+.3f} with {int(threshold)} draws, "
+            f"{around[1]:+.3f} with {int(threshold) + 1}; infinite for the Bayes f, where there is nothing to gain",
+            verdict(around[0] < 0 < around[1]), "theory",
         ),
         Finding(
-            "C4", "ours", "y_n must explain this share of Var(Y|q) before R sampled outputs per context break even",
+            "thC4", "ours", "y_n must explain this share of Var(Y|q) before R sampled outputs per context break even",
             "rho* = (m+1)/(m+1+R(m-1)): " + ", ".join(f"{share:.2f} at {key}" for key, share in shares.items()),
             verdict(symbolic.break_even_share().subs({symbolic.M: 8, symbolic.R: 8}) == symbolic.sp.Rational(9, 65)),
             "theory",
@@ -272,18 +280,18 @@ def _step3_claims() -> list[Finding]:
     ]
     return [
         Finding(
-            "D1", "Step 3", "the mean over y_n,l approximates Phi pi*(x)",
+            "thD1", "Step 3", "the mean over y_n,l approximates Phi pi*(x)",
             "the draws see the y_i that Phi integrates out, so they converge to E[f | q, y_0..y_{n-1}]; in the example "
             f"the gains become {limit.theorem1:.2f} (Theorem 1) and {limit.corollary2:.2f} (Corollary 2); with 8 draws "
             f"{eights[0].corollary2:.3f}, {eights[1].corollary2:.3f} with y_n among them, and "
             f"{eights[2].corollary2:+.4f} when y_0 is drawn anew", FAILS, "theory",
         ),
         _identity(
-            "D2", "ours", "Corollary 2 under the printed Step 3, for every f",
+            "thD2", "ours", "Corollary 2 under the printed Step 3, for every f",
             f"gain = -(1 + 1/m)||f - E[f|q, y_0..y_{{n-1}}]||², never above 0 (largest {max(limits):.1g})", step3(),
         ),
         Finding(
-            "D3", "Steps 2-4", "Zbar_i - Zbar'_i carries what the collider reveals about y_i",
+            "thD3", "Steps 2-4", "Zbar_i - Zbar'_i carries what the collider reveals about y_i",
             "y_n,0 and the y_n,l are exchangeable given (q, y_0..y_{n-1}), so its mean given them is 0: correlation "
             f"with Y - b below {TOLERANCE:.0e}; what is left is noise", verdict(max(signal) > TOLERANCE), "theory",
         ),
@@ -303,22 +311,22 @@ def _deployment_claims() -> list[Finding]:
     blind = [norm2(scm.psi(scm.bayes)) for scm in blind]
     return [
         Finding(
-            "D4", "text after Corollary 2", "projection improves the LLM on unseen queries",
+            "thD4", "text after Corollary 2", "projection improves the LLM on unseen queries",
             "f+ reads y_n, a child of the y_0 it predicts; the deployed pi(.|q) has no y_n. The statement compares "
             "predictors of y_0 on one draw and says nothing about answers to new queries", UNDECIDED, "theory",
         ),
         _identity(
-            "D5", "ours", "what a policy that sees q alone can take from f+",
+            "thD5", "ours", "what a policy that sees q alone can take from f+",
             "E[f+ | q] = pi*(q) for every f: the projected target averages to the baseline it started from",
             iter(deployed),
         ),
         Finding(
-            "D6", "ours", "the gain of Corollary 2 is what a child tells about its parent",
+            "thD6", "ours", "the gain of Corollary 2 is what a child tells about its parent",
             "0 when y_n ignores y_0 (all models), w²/(w² + sigma²) of Var(y_0) when y_2 = w(y_0 + y_1) + e",
             verdict(max(blind) < TOLERANCE), "theory",
         ),
         _identity(
-            "D7", "ours", "zbar of Step 1 contains the candidate that is compared with it",
+            "thD7", "ours", "zbar of Step 1 contains the candidate that is compared with it",
             "E||y_0 - zbar||² = (1 - 1/n)V, below the V of the exact pi*(q); without y_0 it is (1 + 1/(n-1))V",
             iter(leak),
         ),

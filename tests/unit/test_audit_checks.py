@@ -251,7 +251,10 @@ def test_a_wrong_digit_in_the_transcription_is_reported(monkeypatch, check, meth
 
 def test_run_writes_every_table_and_twice_the_same(tmp_path, done):
     first = audit.run(tmp_path / "a")
-    audit.run(tmp_path / "b")
+    second = audit.summary(tmp_path / "b")
+    assert second["unexpected"] == []
+    assert len(second["statements"]) == sum(second["counts"].values()) == len(first)
+    assert json.loads(json.dumps(second)) == second
     files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file())
     expected = {name for check in done for name in check.tables} | {"outcomes"}
     assert {path.stem for path in files if path.parent.name == "audit"} == expected

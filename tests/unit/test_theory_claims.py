@@ -1,20 +1,21 @@
 """Every statement about the theory is decided, and decided as the text of the results says."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import sympy as sp
 
 from repro.findings import FAILS, HOLDS, UNDECIDED
-from repro.theory import run, symbolic, weight_table
+from repro.theory import run, symbolic, unexpected, weight_table
 from repro.theory.claims import all_claims
 from repro.theory.discrete import random_discrete, random_predictor
 
 DECIDED = {
-    HOLDS: "G1 G2 A3 A7 B1 B4 B5 C1 C2 C3 C4 D2 D5 D6 D7",
-    FAILS: "A1 A2 A4 A5 A6 B2 B3 D1 D3",
-    UNDECIDED: "D4",
+    HOLDS: "thG1 thG2 thA3 thA7 thB1 thB4 thB5 thC1 thC2 thC3 thC4 thD2 thD5 thD6 thD7",
+    FAILS: "thA1 thA2 thA4 thA5 thA6 thB2 thB3 thD1 thD3",
+    UNDECIDED: "thD4",
 }
 
 
@@ -87,6 +88,12 @@ def test_candidates_of_a_finite_model_are_alike_and_independent_given_the_query(
     given_q = pair / pair.sum(axis=(1, 2), keepdims=True)
     assert given_q.sum(axis=2) == pytest.approx(given_q.sum(axis=1))
     assert given_q == pytest.approx(given_q.sum(axis=2)[:, :, None] * given_q.sum(axis=1)[:, None, :])
+
+
+def test_a_statement_of_ours_that_fails_is_reported(claims):
+    assert unexpected(list(claims.values())) == []
+    broken = replace(claims["thA7"], verdict=FAILS)
+    assert len(unexpected([broken, claims["thA1"]])) == 1
 
 
 def test_run_writes_the_tables_it_names_and_twice_the_same(tmp_path):
