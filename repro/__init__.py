@@ -1,1 +1,4 @@
-"""The suite: every table and figure of the paper as cells, statistics and pictures. Imports `gcpo`, never the other way round."""
+"""The suite: every table and figure of the paper as cells, statistics and pictures.
+
+Imports `gcpo`, never the other way round.
+"""

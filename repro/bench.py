@@ -33,18 +33,19 @@ def bench_step(profile: Profile, *, steps: int = 4, repeats: int = 6) -> dict[st
     """
     import torch
     from datasets import Dataset
-    from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
+    from transformers import AutoModelForCausalLM, PrinterCallback
     from trl import GRPOTrainer
 
     from gcpo.trainers import PaperGRPOTrainer
     from repro.measure import base_source
+    from repro.tasks import load_tokenizer
     from repro.taskset import make_taskset
     from repro.train import build_config, make_reward, rows_needed
 
     torch.set_num_threads(profile.resources.threads)
     base = next(iter(profile.bases))
     source, _ = base_source(profile, base)
-    tasks, tokenizer = make_taskset(profile.tasks), AutoTokenizer.from_pretrained(source)
+    tasks, tokenizer = make_taskset(profile.tasks), load_tokenizer(source)
 
     def seconds_per_step(trainer_class: type) -> list[float]:
         class Timed(trainer_class):

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
 from repro.cells import Cell, exclusive_lock, load_summary, provenance, sha256_text, write_json
 from repro.config import Profile
 from repro.evaluate import evaluate_suite, read_samples, summarise, write_samples
 from repro.measure import base_source
 from repro.paths import cache_dir
+from repro.tasks import load_tokenizer
 from repro.taskset import make_taskset
 from repro.train import train_policy
 
@@ -39,7 +40,7 @@ def run_cell(profile: Profile, cell: Cell, report: Report) -> None:
         started = time.perf_counter()
         training = cell.spec["train"]
         if training is None:
-            tokenizer, record = AutoTokenizer.from_pretrained(base), None
+            tokenizer, record = load_tokenizer(base), None
             model = AutoModelForCausalLM.from_pretrained(base, dtype="float32")
         else:
             model, tokenizer, record = train_policy(

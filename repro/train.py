@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from gcpo.trainers import METHODS
 from gcpo.trainers.gcpo import GCPOConfig, form_name
 from repro.config import Profile, closest
 from repro.errors import BadInput
+from repro.tasks import load_tokenizer
 from repro.taskset import TaskSet
 
 # Arguments that belong to the run and not to the method; a profile may not set them.
@@ -130,7 +131,7 @@ def train_policy(
     checkpoint.
     Raises BadInput for arguments that cannot be used and FloatingPointError when loss or gradient stop being finite.
     """
-    tokenizer = AutoTokenizer.from_pretrained(model_path)
+    tokenizer = load_tokenizer(model_path)
     model = AutoModelForCausalLM.from_pretrained(model_path, dtype="float32" if not values.get("bf16") else "bfloat16")
     with tempfile.TemporaryDirectory() as scratch:
         output = str(checkpoint_dir or scratch)

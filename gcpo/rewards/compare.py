@@ -94,7 +94,7 @@ class _Comparison:
         left, right = _as_matrix(gold), _as_matrix(other)
         if left is None or right is None:
             algebra = all(matrix or contains(node, "matrix") for matrix, node in ((left, gold), (right, other)))
-            return None if algebra else False
+            return None if algebra and not any(map(_adds_unlike, (gold, other))) else False
         if left.value != right.value:
             return False
         return self.in_order(left.args, right.args)
@@ -303,6 +303,12 @@ def _as_matrix(node: Node) -> Node | None:
     if node.kind == "neg":
         inner = _as_matrix(node.args[0])
         return inner and Node("matrix", tuple(Node("neg", (cell,)) for cell in inner.args), inner.value)
+    if node.kind == "add":
+        left, right = map(_as_matrix, node.args)
+        if left is None or right is None or left.value != right.value or len(left.args) != len(right.args):
+            return None
+        cells = tuple(Node("add", pair) for pair in zip(left.args, right.args, strict=True))
+        return Node("matrix", cells, left.value)
     if node.kind == "div" and (inner := _as_matrix(node.args[0])):
         return Node("matrix", tuple(Node("div", (cell, node.args[1])) for cell in inner.args), inner.value)
     if node.kind == "mul":
@@ -311,6 +317,11 @@ def _as_matrix(node: Node) -> Node | None:
             if inner and not contains(scalar, "matrix"):
                 return Node("matrix", tuple(Node("mul", (scalar, cell)) for cell in inner.args), inner.value)
     return None
+
+
+def _adds_unlike(node: Node) -> bool:
+    """Whether a matrix is added to something that is none."""
+    return any(part.kind == "add" and len({contains(arg, "matrix") for arg in part.args}) == 2 for part in walk(node))
 
 
 def _is_membership(node: Node) -> bool:

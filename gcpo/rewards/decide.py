@@ -19,7 +19,7 @@ from gcpo.rewards.verdict import CORRECT, TIMEOUT, UNPARSEABLE_PREDICTION, WRONG
 from gcpo.rewards.vocabulary import UNIT_LETTERS
 
 ENGINE_SECONDS = 1.0  # of the worker's own time, for both readings and the comparison
-INNER_SECONDS = 1.6  # of wall time, for the whole decision
+INNER_SECONDS = 1.6  # of the worker's own time, for the whole decision
 
 _TEXT_COMMAND = re.compile(r"\\(?:text\w*|mbox|mathrm|mathbf|operatorname|hbox)\s*\{")
 _WORDS = re.compile(r"[A-Za-z][A-Za-z .,;'()-]*")
@@ -38,10 +38,11 @@ def decide(gold: str, answer: str) -> tuple[str, str]:
 def _decide(gold: str, answer: str) -> tuple[str, str]:
     if canonical(gold) == canonical(answer):
         return CORRECT, "identical"
-    gold_words, answer_words = words(gold), words(answer)
-    if gold_words and gold_words == answer_words:
+    in_text = _TEXT_COMMAND.search(gold) is not None
+    gold_words = words(gold, letters=in_text)
+    if gold_words and gold_words == words(answer, letters=in_text):
         return CORRECT, "text"
-    if gold_words and _TEXT_COMMAND.search(gold) and not _is_readable(gold):
+    if gold_words and in_text and not _is_readable(gold):
         return WRONG, "text"
     try:
         gold_reading, answer_reading = _reading(gold), _reading(answer)
@@ -66,7 +67,7 @@ def _ask_engine(gold: str, answer: str) -> tuple[str, str]:
     if not engine.is_safe(gold) or not engine.is_safe(answer):
         return UNPARSEABLE_PREDICTION, "unsafe"
     try:
-        with engine.alarm(ENGINE_SECONDS, cpu=True):
+        with engine.alarm(ENGINE_SECONDS, inner=True):
             answer_reading = engine.read(answer)
             if answer_reading is None:
                 return UNPARSEABLE_PREDICTION, "unreadable"
@@ -98,13 +99,13 @@ def canonical(text: str) -> str:
     )
 
 
-def words(text: str) -> tuple[str, ...]:
+def words(text: str, *, letters: bool) -> tuple[str, ...]:
     """The words of an answer that consists of words, in lower case and sorted by item; empty if it does not.
 
-    A single letter is a word in a text command only.
+    Single letters count only if `letters`: the name of a choice is a word, a variable is none.
     """
-    plain = _GAPS.sub(" ", _TEXT_COMMAND.sub(" ", text)).strip(" .")
-    if not _WORDS.fullmatch(plain) or not (re.search(r"[A-Za-z]{2}", plain) or _TEXT_COMMAND.search(text)):
+    plain = _GAPS.sub(" ", _TEXT_COMMAND.sub(" ", text)).strip(" .()")
+    if not _WORDS.fullmatch(plain) or not (letters or re.search(r"[A-Za-z]{2}", plain)):
         return ()
     items = re.split(r"[,;]|\band\b", plain.casefold().replace(".", ""))
     return tuple(sorted(" ".join(item.strip(" ()").split()) for item in items if item.strip()))

@@ -33,12 +33,13 @@ class OutOfTime(BaseException):
 
 
 @contextmanager
-def alarm(seconds: float, *, cpu: bool = False) -> Iterator[None]:
-    """Raise OutOfTime in the body after `seconds` of wall time, or of this process's own time if `cpu`.
+def alarm(seconds: float, *, inner: bool = False) -> Iterator[None]:
+    """Raise OutOfTime in the body after `seconds` of this process's own time. Main thread only.
 
-    Own time makes a verdict independent of what else the machine does. Main thread only; one alarm of each sort.
+    Own time, not wall time: a machine that stalls must not turn a right answer into a timeout. The `inner` alarm is a
+    second one, of user time, that may ring inside the body of the first.
     """
-    timer, signal_number = (signal.ITIMER_PROF, signal.SIGPROF) if cpu else (signal.ITIMER_REAL, signal.SIGALRM)
+    timer, signal_number = (signal.ITIMER_VIRTUAL, signal.SIGVTALRM) if inner else (signal.ITIMER_PROF, signal.SIGPROF)
 
     def ring(_signal_number: int, _frame: object) -> None:
         raise OutOfTime

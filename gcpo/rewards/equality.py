@@ -28,6 +28,8 @@ _POSITIVE_POINTS = (
     (4, Fraction(0), Fraction(1)),
 )
 _SIGNED_POINTS = ((5, Fraction(-3), Fraction(-1, 3)), (6, Fraction(-9), Fraction(9)))
+_LARGE_POINTS = tuple((point, Fraction(5), Fraction(300)) for point in range(7, 13))  # roundings differ only there
+_SMALL_INTEGERS = tuple((point, Fraction(3), Fraction(12)) for point in range(13, 16))
 _ENOUGH = 2  # agreements without a disagreement; two random points of a false identity agree with probability ~ 0
 
 
@@ -63,7 +65,8 @@ def signed_infinity(node: Node) -> int:
 def same_value(gold: Node, other: Node, *, tolerant: bool = False) -> bool | None:
     """Whether two formulas are equal; None if that cannot be told here (a value too big, nothing defined anywhere).
 
-    Symbols stand for positive reals, unless an absolute value or the root of an even power asks about the sign.
+    Symbols stand for positive reals, unless an absolute value or the root of an even power asks about the sign. The
+    letters i to n stand for whole numbers beside roundings, factorials, and powers of negative numbers.
     """
     if gold == other:
         return True
@@ -72,11 +75,11 @@ def same_value(gold: Node, other: Node, *, tolerant: bool = False) -> bool | Non
         return infinities[0] == infinities[1]
     if not symbols(gold) and not symbols(other):
         return _same_constant(gold, other, tolerant)
-    points = _POSITIVE_POINTS + (_SIGNED_POINTS if _asks_about_sign(gold) or _asks_about_sign(other) else ())
+    points, integers = _points(gold, other)
     agreed = differed = 0
     for point, low, high in points:
         try:
-            a, b = evaluate(gold, point, low, high), evaluate(other, point, low, high)
+            a, b = (evaluate(node, point, low, high, integers=integers) for node in (gold, other))
             equal = close(a, b, tolerant=tolerant)
         except (Undefined, TooBig):
             continue
@@ -88,7 +91,7 @@ def same_value(gold: Node, other: Node, *, tolerant: bool = False) -> bool | Non
             return False
         else:  # principal branches may differ where a root or logarithm leaves the reals
             differed += 1
-        if agreed >= _ENOUGH and len(points) == len(_POSITIVE_POINTS):
+        if agreed >= _ENOUGH and points is _POSITIVE_POINTS:
             break
     if agreed >= _ENOUGH:
         return True
@@ -110,6 +113,23 @@ def _same_constant(gold: Node, other: Node, tolerant: bool) -> bool | None:
         return close(a, b, tolerant=tolerant)
     except TooBig:
         return None
+
+
+def _points(gold: Node, other: Node) -> tuple[tuple[tuple[int, Fraction, Fraction], ...], bool]:
+    """Where to compare, and whether i to n are whole there."""
+    points = _POSITIVE_POINTS
+    if _asks_about_sign(gold) or _asks_about_sign(other):
+        points = points + _SIGNED_POINTS
+    counted = [contains(node, "fact", "binom") or _has_negative_base(node) for node in (gold, other)]
+    rounded = [contains(node, "floor", "ceil") for node in (gold, other)]
+    if any(rounded) or any(counted):
+        return _SMALL_INTEGERS + (_LARGE_POINTS if any(rounded) else points[:1]), True
+    return points, False
+
+
+def _has_negative_base(node: Node) -> bool:
+    """Whether a negative number is raised to a power that is no number: (-1)^n."""
+    return any(part.kind == "pow" and part.args[0].kind == "neg" and symbols(part.args[1]) for part in walk(node))
 
 
 def _asks_about_sign(node: Node) -> bool:

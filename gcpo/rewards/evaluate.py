@@ -40,6 +40,7 @@ class Approx(NamedTuple):
 
 
 Value = Fraction | Approx
+_WHOLE = frozenset("ijklmnN")
 _HALF_TURN = Fraction(180)
 
 
@@ -56,16 +57,27 @@ def approximate(value: Value) -> Approx:
     return Approx(number, abs(number))
 
 
-def evaluate(node: Node, point: int = 0, low: Fraction = Fraction(1, 3), high: Fraction = Fraction(8, 3)) -> Value:
-    """Value of the formula at a sample point. Raises Undefined, TooBig or NoValue. The caller sets mpmath's digits."""
-    return _Evaluator(point, low, high).value(node)
+def evaluate(
+    node: Node,
+    point: int = 0,
+    low: Fraction = Fraction(1, 3),
+    high: Fraction = Fraction(8, 3),
+    *,
+    integers: bool = False,
+) -> Value:
+    """Value of the formula at a sample point; with `integers` the letters i to n and N are whole there.
+
+    Raises Undefined, TooBig or NoValue. The caller sets mpmath's digits.
+    """
+    return _Evaluator(point, low, high, integers).value(node)
 
 
 class _Evaluator:
-    def __init__(self, point: int, low: Fraction, high: Fraction):
+    def __init__(self, point: int, low: Fraction, high: Fraction, integers: bool):
         self.point = point
         self.low = low
         self.high = high
+        self.integers = integers
         self.in_degrees = False
 
     def value(self, node: Node) -> Value:
@@ -80,7 +92,8 @@ class _Evaluator:
     def on_sym(self, node: Node) -> Value:
         if str(node.value).startswith(("\\mathbb", "\\ldots")):
             raise NoValue(str(node.value))
-        return sample(str(node.value), self.point, self.low, self.high)
+        value = sample(str(node.value), self.point, self.low, self.high)
+        return Fraction(math.ceil(value)) if self.integers and node.value in _WHOLE else value
 
     def on_const(self, node: Node) -> Value:
         if node.value == "inf":

@@ -25,7 +25,7 @@ class Token:
     bare: bool = False  # a unit word written without \text
 
 
-_STRONG = r"(?:\{,\}\s?|,?\\!,?\s?|\\[,;:]|\\ |~|,\\[,;]\s?)"
+_STRONG = r"(?:\{\s?,\s?\}\s?|,?\s?\\!,?\s?|\\[,;:]|\\ |~|,\\[,;]\s?)"
 _DIGITS3 = r"(?:{sep}\d{{3}}(?!\d))+"
 _GROUPED_STRONG = re.compile(r"\d{1,3}" + _DIGITS3.format(sep=r"(?:" + _STRONG + r"|\ )"))
 _GROUPED_ANY = re.compile(r"[1-9]\d{0,2}" + _DIGITS3.format(sep=r"(?:" + _STRONG + r"|\ |,)") + r"(?!,\d)")
@@ -215,7 +215,8 @@ class _Lexer:
 
     def word(self) -> None:
         half_day = _HALF_DAY.match(self.text, self.pos)
-        if half_day and self.tokens and self.tokens[-1].kind == "num":
+        clock = self.spaced or any(token.value == ":" for token in self.tokens)  # 3am may be a product
+        if half_day and clock and self.tokens and self.tokens[-1].kind == "num":
             self.emit("text", half_day[1].lower() + "m")
             self.pos = half_day.end()
             return
@@ -229,10 +230,9 @@ class _Lexer:
         elif lower in ("and", "or") and self.tokens:
             self.emit("sep", lower)
         elif (
-            word in words.FUNCTIONS
-            or word in words.LATTICE_FUNCTIONS
-            or word in words.BARE_GREEK
+            ((word in words.FUNCTIONS or word in words.LATTICE_FUNCTIONS) and self.argument_follows())
             or word in ("sqrt", "pi", "infty")
+            or word in words.BARE_GREEK
         ):
             self.emit("cmd", "\\" + word)
         elif lower in ("infinity", "inf", "oo"):
@@ -320,6 +320,11 @@ class _Lexer:
         self.pos = end + 1
         self.text_content(name, content)
 
+    def argument_follows(self) -> bool:
+        """Whether `sec` or `min` ahead of this point is a function; with nothing to apply it to, it is a unit."""
+        rest = self.text[self.pos :].lstrip(" ~")
+        return bool(rest) and (rest[0].isalnum() or rest[0] in "(\\{^_")
+
     def after_value(self) -> bool:
         return bool(self.tokens) and (self.tokens[-1].kind in ("num", "letter") or self.tokens[-1].value in ("}", ")"))
 
@@ -329,7 +334,7 @@ class _Lexer:
         base = _BASE_TEXT.match(plain)
         if not plain:
             self.spaced = True
-        elif plain in words.FUNCTIONS or plain in words.LATTICE_FUNCTIONS:
+        elif (plain in words.FUNCTIONS or plain in words.LATTICE_FUNCTIONS) and self.argument_follows():
             self.emit("cmd", "\\" + plain)
         elif name == r"\mathbb":
             self.emit("cmd", rf"\mathbb{{{plain}}}")

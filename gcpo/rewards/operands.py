@@ -106,12 +106,12 @@ class Operands:
         return Node("apply", inner.args if inner.kind == "list" else (inner,), name)
 
     def call_follows(self, start: int) -> bool:
-        """Whether the parenthesis at `start` holds one literal number or several arguments."""
-        kinds = [(token.kind, token.value) for token in self.tokens[start + 1 : start + 4]]
-        if ("op", "-") in kinds[:1]:
-            kinds = kinds[1:]
-        if len(kinds) >= 2 and kinds[0][0] == "num" and kinds[1][1] == ")":
-            return True
+        """Whether the parenthesis at `start` holds one literal number or several arguments; n(-1)^n is a product."""
+        ahead = [(token.kind, token.value) for token in self.tokens[start + 1 : start + 5]]
+        negative = ahead[:1] == [("op", "-")]
+        ahead = ahead[1:] if negative else ahead
+        if len(ahead) >= 2 and ahead[0][0] == "num" and ahead[1][1] == ")":
+            return not (negative and ahead[2:3] == [("op", "^")])
         level = 0
         for token in self.tokens[start:]:
             level += (token.value in ("(", "[", "{")) - (token.value in (")", "]", "}"))
@@ -282,7 +282,11 @@ class Operands:
         if self.at(r"\}"):
             self.pos += 1
             return Node("set")
+        self.bars += 1  # a bar or colon after an operand is "such that"
+        self.such_that += 1
         inner = self.listing(stop=(r"\}", "|", r"\mid", ":"))
+        self.bars -= 1
+        self.such_that -= 1
         if self.at("|", r"\mid", ":"):  # {x | condition}: what the condition says of x
             self.pos += 1
             condition = self.listing(stop=(r"\}",))

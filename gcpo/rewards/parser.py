@@ -12,6 +12,8 @@ from gcpo.rewards.lexer import Token, tokenize
 from gcpo.rewards.nodes import Node
 from gcpo.rewards.operands import DECORATIONS, END, MAX_DEPTH, Operands, ParseError, WordsMatter, in_base
 
+_UNIT_JOINTS = ("/", "*", r"\cdot")
+
 
 class Parsed(NamedTuple):
     """tree: the answer. units: trailing texts that were dropped. decimal: a number in it has a decimal point or an
@@ -35,6 +37,7 @@ class Parser(Operands):
         self.pos = 0
         self.depth = 0
         self.bars = 0
+        self.such_that = 0
         self.units: list[str] = []
         self.decimal = False
 
@@ -105,7 +108,7 @@ class Parser(Operands):
 
     def ratio(self) -> Node:
         parts = [self.sum()]
-        while self.at(":"):
+        while self.at(":") and not self.such_that:
             self.pos += 1
             parts.append(self.sum())
         return parts[0] if len(parts) == 1 else Node("ratio", tuple(parts))
@@ -215,9 +218,9 @@ class Parser(Operands):
         if not token.spaced and len(token.value) < 3:
             return self.pos
         while index < len(self.tokens) and (
-            self.tokens[index].value in ("^", "{", "}", "/", "2", "3", "-")
+            self.tokens[index].value in ("^", "{", "}", "2", "3", "-", *_UNIT_JOINTS)
             or self.tokens[index].bare
-            or (self.tokens[index - 1].value == "/" and self.tokens[index].value in words.UNIT_LETTERS)
+            or (self.tokens[index - 1].value in _UNIT_JOINTS and self.tokens[index].value in words.UNIT_LETTERS)
         ):
             index += 1
         return index if index == len(self.tokens) or self.tokens[index].kind == "sep" else self.pos

@@ -2,6 +2,7 @@
 
 from repro.tasks.families import Problem, make_problem, problem_key, split_of, work
 from repro.tasks.integration import integration_prompt
+from repro.tasks.loading import load_tokenizer
 from repro.tasks.suites import SUITES, load_suite, training_problems
 from repro.tasks.tokenizer import build_tokenizer
 from repro.tasks.verify import REASONS, final_answer, verify
@@ -14,6 +15,7 @@ __all__ = [
     "final_answer",
     "integration_prompt",
     "load_suite",
+    "load_tokenizer",
     "make_problem",
     "problem_key",
     "split_of",

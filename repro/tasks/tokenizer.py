@@ -2,7 +2,7 @@
 
 import re
 
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from repro.tasks.families import PRICES
@@ -20,10 +20,15 @@ def split_words(text: str) -> list[str]:
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """The tokenizer, ready for `save_pretrained`. It adds no special tokens: prompts start bare, EOS is explicit."""
+    """The tokenizer, ready for `save_pretrained`. It adds no special tokens: prompts start bare, EOS is explicit.
+
+    Every word is also an added token. Beside a Qwen2 model AutoTokenizer ignores the saved class and builds Qwen2's own
+    splitter, which would drop the words; added tokens are split off before any splitter runs.
+    """
     backend = Tokenizer(models.WordLevel({word: index for index, word in enumerate(VOCABULARY)}, unk_token=UNK))
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(_WORD), behavior="isolated")
     backend.decoder = decoders.Fuse()
+    backend.add_tokens([AddedToken(word, normalized=False) for word in VOCABULARY if word not in _SPECIAL])
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         pad_token=PAD,

@@ -10,7 +10,9 @@ from repro import bases
 from repro.bases import BaseSpec, base_path, ensure_base, is_whole, load_base, make_base, resolve_bases
 from repro.errors import BadInput
 from repro.measure_base import integration_report, majority_share, measure_base
+from repro.sft import encode
 from repro.tasks import make_problem
+from repro.tasks.families import FAMILIES
 
 FIELDS = {
     "hidden": 16,
@@ -61,6 +63,9 @@ def test_the_folder_is_a_standard_one_and_generates(tmp_path):
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "base")
     assert model.config.model_type == "qwen2"
+    for family in FAMILIES:
+        problem = make_problem(family, "m", 0)
+        assert tokenizer(problem.prompt + problem.solution)["input_ids"] == encode(problem.prompt + problem.solution)
     assert model.generation_config.eos_token_id == tokenizer.eos_token_id
     assert model.generation_config.pad_token_id == tokenizer.pad_token_id
     prompt = tokenizer(make_problem("shop", "e", 0).prompt, return_tensors="pt")

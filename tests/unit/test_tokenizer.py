@@ -1,9 +1,12 @@
 """The word-level tokenizer is lossless on the tasks' texts and survives the standard save and load."""
 
+import itertools
+
 import pytest
 from transformers import AutoTokenizer
 
-from repro.tasks import build_tokenizer, integration_prompt, make_problem
+from repro import sft
+from repro.tasks import build_tokenizer, integration_prompt, load_tokenizer, make_problem
 from repro.tasks.families import FAMILIES, LEVELS
 from repro.tasks.tokenizer import EOS, PAD, UNK, VOCABULARY, split_words
 
@@ -51,6 +54,34 @@ def test_auto_tokenizer_loads_the_saved_folder_unchanged(tokenizer, tmp_path):
     assert len(loaded) == len(VOCABULARY)
 
 
+@pytest.mark.parametrize("model_type", ["qwen2", "qwen3", "llama"])
+def test_auto_tokenizer_gives_the_same_ids_beside_a_model_whose_own_class_it_prefers(tokenizer, tmp_path, model_type):
+    tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(f'{{"model_type": "{model_type}"}}')
+    loaded = AutoTokenizer.from_pretrained(tmp_path)
+    for seed, (family, level) in enumerate(itertools.product(FAMILIES, LEVELS)):
+        problem = make_problem(family, level, seed)
+        text = integration_prompt(problem.prompt, ["3", None, problem.answer]) + problem.solution + EOS
+        ids = tokenizer(text)["input_ids"]
+        assert loaded(text)["input_ids"] == ids
+        assert loaded.decode(ids) == text
+        assert loaded.decode(ids, skip_special_tokens=True) == text.removesuffix(EOS)
+    assert (len(loaded), loaded.eos_token_id, loaded.pad_token_id) == (len(VOCABULARY), 2, 0)
+    assert loaded.padding_side == "left"
+
+
 def test_batches_are_padded_on_the_left(tokenizer):
     batch = tokenizer(["#7", "#"], padding=True)["input_ids"]
     assert batch[1][0] == tokenizer.pad_token_id
+
+
+def test_beside_a_qwen2_model_the_saved_tokenizer_is_the_one_that_loads(tmp_path):
+    sft.build_model(sft.Shape(hidden=16, layers=1, heads=2, kv_heads=1, intermediate=16), seed=0).save_pretrained(
+        tmp_path
+    )
+    build_tokenizer().save_pretrained(tmp_path)
+    for family in FAMILIES:
+        prompt = make_problem(family, "e", 3, split="train").prompt
+        assert load_tokenizer(tmp_path)(prompt)["input_ids"] == build_tokenizer()(prompt)["input_ids"]
+    # Why load_tokenizer exists: should this fail after an upgrade, AutoTokenizer can be used again.
+    assert AutoTokenizer.from_pretrained(tmp_path)("rec 6:")["input_ids"] != build_tokenizer()("rec 6:")["input_ids"]
