@@ -18,6 +18,7 @@ import time
 from dataclasses import dataclass
 
 from . import wire
+from .clock import Stopwatch
 from .launch import Isolation, Limits, exit_code, runner_payload, start_program
 from .processes import descendants, resident_bytes
 
@@ -25,7 +26,7 @@ BLOCKED_ERRNOS = {1, 13, 30, 38, 97, 101}  # EPERM EACCES EROFS ENOSYS EAFNOSUPP
 REASONS = ("passed", "failed", "error", "timeout", "memory", "forbidden")
 WATCH_SECONDS = 0.05
 NAMESPACE_PROCESSES = 2  # bubblewrap itself and the first process of its namespace
-GRACE_SECONDS = 5.0  # for the check's own work beyond the program's time; then the kernel ends this process
+CHECK_CPU_SECONDS = 5.0  # for the check's own work; then the kernel ends this process, whatever it is doing
 START_SECONDS = 20.0  # for the interpreter alone; the program's own clock starts when it is up
 _SEEN, _WRONG = "__assertion_held__", "__assertion_wrong__"
 
@@ -88,7 +89,7 @@ class Program:
     def __init__(self, isolation: Isolation, slot: int, limits: Limits, folder: str | None) -> None:
         self._limits = limits
         self._uid = isolation.program_uid(slot) if isolation.backend == "bwrap" else None
-        self._deadline = time.monotonic() + START_SECONDS
+        self.watch = Stopwatch(START_SECONDS)
         self._watched = time.monotonic()
         request_read, self._request_fd = os.pipe()
         self._reply_fd, reply_write = os.pipe()
@@ -104,8 +105,7 @@ class Program:
             self._expect("up")
         except Stop as stop:
             raise SandboxBroken(f"the sandboxed interpreter did not start: {stop.detail}") from stop
-        self._deadline = time.monotonic() + self._limits.wall_seconds
-        signal.setitimer(signal.ITIMER_REAL, self._limits.wall_seconds + GRACE_SECONDS)
+        self.watch = Stopwatch(self._limits.wall_seconds)
 
     def load(self, job: Job) -> None:
         """Send the program's sources; returns when the program's top level has run."""
@@ -180,8 +180,8 @@ class Program:
         poller = select.poll()
         poller.register(fd, event)
         while True:
-            self._watch()
-            remaining = self._deadline - time.monotonic()
+            self._keep_limits()
+            remaining = self.watch.remaining()
             if remaining <= 0:
                 raise Stop("timeout", f"over {self._limits.wall_seconds:g} s")
             if poller.poll(min(remaining, WATCH_SECONDS) * 1000):
@@ -191,7 +191,7 @@ class Program:
                     return
                 self._died()
 
-    def _watch(self) -> None:
+    def _keep_limits(self) -> None:
         """Hold the program and its children together to limits that the kernel keeps for each process or not at all."""
         now = time.monotonic()
         if now - self._watched < WATCH_SECONDS:
@@ -231,10 +231,9 @@ def judge(job: Job, isolation: Isolation, slot: int, limits: Limits, folder: str
     check_code = compile(ast.fix_missing_locations(watcher.visit(ast.parse(job.test))), "<check>", "exec")
     held: set[int] = set()
     program = Program(isolation, slot, limits, folder)
-    started = time.monotonic()
     try:
         program.start()
-        started = time.monotonic()
+        signal.setitimer(signal.ITIMER_PROF, CHECK_CPU_SECONDS)
         program.load(job)
         _run_check(job, check_code, program, held)
         missing = watcher.sites - len(held)
@@ -244,8 +243,9 @@ def judge(job: Job, isolation: Isolation, slot: int, limits: Limits, folder: str
     except Stop as stop:
         verdict = (stop.reason, stop.detail)
     finally:
+        seconds = program.watch.elapsed()
         program.stop()
-    return Outcome(verdict[0] == "passed", verdict[0], verdict[1], time.monotonic() - started)
+    return Outcome(verdict[0] == "passed", verdict[0], verdict[1], seconds)
 
 
 def _run_check(job: Job, check_code: object, program: Program, held: set[int]) -> None:

@@ -16,10 +16,13 @@ import time
 from dataclasses import asdict
 
 from . import native
-from .judge import GRACE_SECONDS, START_SECONDS, Job, Outcome, SandboxBroken, judge
+from .clock import Stopwatch
+from .judge import CHECK_CPU_SECONDS, START_SECONDS, Job, Outcome, SandboxBroken, judge
 from .launch import Isolation, Limits, runner_payload
 from .processes import descendants
 
+GRACE_SECONDS = 4 * CHECK_CPU_SECONDS  # on a busy machine a judge takes longer than its CPU time
+POLL_MILLISECONDS = 200
 CLEANUP_SECONDS = 10.0
 
 
@@ -58,7 +61,7 @@ def run_isolated(job: Job, isolation: Isolation, slot: int, limits: Limits) -> d
         _judge_and_report(write_fd, limits, (job, isolation, slot, limits, folder))
     os.close(write_fd)
     try:
-        return _collect(child, result_fd, START_SECONDS + limits.wall_seconds + 2 * GRACE_SECONDS)
+        return _collect(child, result_fd, START_SECONDS + limits.wall_seconds + GRACE_SECONDS)
     finally:
         os.close(result_fd)
         _kill_descendants(child)
@@ -99,18 +102,20 @@ def _collect(judge_pid: int, fd: int, seconds: float) -> dict[str, object]:
     """Read the judge's report to its end; without one, say what became of the judge."""
     poller = select.poll()
     poller.register(fd, select.POLLIN)
-    deadline, data = time.monotonic() + seconds, b""
-    while (remaining := deadline - time.monotonic()) > 0 and poller.poll(remaining * 1000):
+    watch, data = Stopwatch(seconds), b""
+    while watch.remaining() > 0:
+        if not poller.poll(POLL_MILLISECONDS):
+            continue
         chunk = os.read(fd, 65536)
         data += chunk
         if not chunk and data:
             return json.loads(data)
         if not chunk:
             status = os.waitid(os.P_PID, judge_pid, os.WEXITED | os.WNOWAIT)
-            if status.si_status == signal.SIGALRM:
+            if status.si_status == signal.SIGPROF:
                 break
             return asdict(Outcome(False, "forbidden", "the judge was killed while the program ran", 0.0))
-    return asdict(Outcome(False, "timeout", "the check did not finish with this answer", seconds))
+    return asdict(Outcome(False, "timeout", "the check did not finish with this answer", watch.elapsed()))
 
 
 def _kill_descendants(child: int) -> None:
