@@ -19,7 +19,7 @@ export TOKENIZERS_PARALLELISM := false
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env doctor list plan test lint clean reproduce-% publish-%
+.PHONY: help env audit theory doctor list plan test clean reproduce-% publish-%
 
 help: ## this list
 	@echo "make TARGET [PROFILE=smoke|micro|gpu|paper] [SEEDS=n] [ARMS=a,b] [JOBS=n] [SET=key=value]"
@@ -47,6 +47,12 @@ list: $(STAMP) ## all tables and figures of the paper, with state (seconds)
 
 plan: $(STAMP) ## what Table 1 would run, with estimated time; runs nothing (seconds)
 	@$(REPRO) plan table1 --profile $(PROFILE) $(NARROW)
+
+audit: $(STAMP) ## recompute every number of the paper: results/paper/audit.md (half a minute)
+	@$(REPRO) audit
+
+theory: $(STAMP) ## decide the paper's theorems exactly: results/paper/theory.md (half a minute)
+	@$(REPRO) theory
 
 doctor: $(STAMP) ## check versions, threads, memory, disk, GPU (seconds)
 	@$(REPRO) doctor --profile $(PROFILE)

@@ -33,10 +33,12 @@ def add_parsers(verbs: Any, profile: argparse.ArgumentParser, as_json: argparse.
     score.add_argument("--timeout", type=float, default=5.0, help="seconds per program (default 5)")
     score.add_argument("--unsafe", action="store_true", help="run even where the kernel offers no isolation")
     verbs.add_parser(
-        "audit", parents=[as_json], help="recompute the paper's numbers; writes results/paper/audit.{csv,md}"
+        "audit", parents=[as_json], help="recompute the paper's numbers; writes results/paper/, renders the notebook"
     )
     verbs.add_parser(
-        "theory", parents=[as_json], help="decide the paper's theorems exactly; writes results/paper/theory.{csv,md}"
+        "theory",
+        parents=[as_json],
+        help="decide the paper's theorems exactly; writes results/paper/, renders the notebook",
     )
     bench = verbs.add_parser(
         "bench", parents=[profile, as_json], help="measure a GRPO step beside stock TRL, or a whole run"
@@ -84,33 +86,38 @@ def _score_code(args: argparse.Namespace) -> int:
     return _bad_lines(report.bad_lines)
 
 
-def _print_findings(findings: list, as_json: bool, folder: Path) -> None:
-    from repro.findings import as_rows, counts
-
-    if as_json:
-        print(json.dumps(as_rows(findings), indent=1))
-        return
-    for finding in findings:
-        print(f"{finding.id:<8} {finding.verdict:<18} {finding.where}: {finding.stated} | {finding.recomputed}")
-    print(", ".join(f"{count} {name}" for name, count in counts(findings).items()) + f"; written to {folder}")
-
-
 def _audit(args: argparse.Namespace) -> int:
     from repro import audit
+    from repro.figures import audit as pictures
 
-    findings = audit.run(_PAPER_RESULTS)
-    _print_findings(findings, args.json, _PAPER_RESULTS)
-    wrong = audit.unexpected(audit.checks())
-    for line in wrong:
-        print(f"unexpected outcome: {line}", file=sys.stderr)
-    return FAILED if wrong else DONE
+    return _paper_verb(args, "audit", audit.summary(_PAPER_RESULTS), pictures.write_figures)
 
 
 def _theory(args: argparse.Namespace) -> int:
     from repro import theory
+    from repro.figures import theory as pictures
 
-    _print_findings(theory.run(_PAPER_RESULTS), args.json, _PAPER_RESULTS)
-    return DONE
+    return _paper_verb(args, "theory", theory.summary(_PAPER_RESULTS), pictures.write_figures)
+
+
+def _paper_verb(
+    args: argparse.Namespace, name: str, result: dict[str, Any], write_figures: Callable[[Path], list[Path]]
+) -> int:
+    """Print what was decided; without --json also draw the figures and render the notebook."""
+    if args.json:
+        print(json.dumps(result, indent=1))
+    else:
+        from repro.notebooks import render
+
+        for row in result["statements"]:
+            print(f"{row['id']:<8} {row['verdict']:<18} {row['where']}: {row['stated']} | {row['recomputed']}")
+        print(", ".join(f"{count} {verdict}" for verdict, count in result["counts"].items()))
+        write_figures(_PAPER_RESULTS / "figures")
+        notebooks = REPO_ROOT / "notebooks"
+        print(f"written: {_PAPER_RESULTS}, {render(notebooks / f'{name}.py', notebooks / f'{name}.ipynb', {})}")
+    for line in result["unexpected"]:
+        print(f"unexpected outcome: {line}", file=sys.stderr)
+    return FAILED if result["unexpected"] else DONE
 
 
 def _bench(args: argparse.Namespace) -> int:

@@ -75,7 +75,7 @@ def _build(
 
         table = build_table1(summaries, spec, load_table(experiment.paper_table))
         write_table1(table, folder / "tables")
-        write_figures(table, folder / "figures")
+        write_figures(table, folder / "figures", results_dir(profile.name) / "runs")
         source = REPO_ROOT / "notebooks" / f"{experiment.id}.py"
         render(source, notebook, {"GCPO_PROFILE": profile.name, "GCPO_KIND": kind})
         write_json(stamp_file, inputs)
