@@ -26,9 +26,9 @@ from repro.tasks import build_tokenizer, load_suite
 from repro.taskset import make_taskset
 from repro.train import train_policy
 
-STEPS = 30
+STEPS = 20
 SEEDS = (0, 1)
-FIRST_TOKENS, EXTRA_TOKENS = 600_000, 250_000
+FIRST_TOKENS, EXTRA_TOKENS = 600_000, 200_000
 COLUMNS = [
     "base",
     "slip_first",
