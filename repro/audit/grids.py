@@ -98,7 +98,7 @@ def k6() -> Check:
             f"{text(Fraction(100 * int(mine.fits_20.sum()), len(mine)), 0)} %. MRT-derived cells: {fitting} of "
             f"{total_mrt} fit "
             f"(chance {at_least(fitting, total_mrt, luck):.4f}), off {' '.join(mrt_off)}. At 16 samples too: off "
-            f"{' '.join(off16)}",
+            f"{' '.join(off16)}. A mean over several runs could be off the grid; none is mentioned",
             FAILS,
             "K6",
         ),
