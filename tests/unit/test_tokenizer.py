@@ -3,7 +3,8 @@
 import itertools
 
 import pytest
-from transformers import AutoTokenizer
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from repro import sft
 from repro.tasks import build_tokenizer, integration_prompt, load_tokenizer, make_problem
@@ -83,5 +84,14 @@ def test_beside_a_qwen2_model_the_saved_tokenizer_is_the_one_that_loads(tmp_path
     for family in FAMILIES:
         prompt = make_problem(family, "e", 3, split="train").prompt
         assert load_tokenizer(tmp_path)(prompt)["input_ids"] == build_tokenizer()(prompt)["input_ids"]
-    # Why load_tokenizer exists: should this fail after an upgrade, AutoTokenizer can be used again.
-    assert AutoTokenizer.from_pretrained(tmp_path)("rec 6:")["input_ids"] != build_tokenizer()("rec 6:")["input_ids"]
+
+
+def test_without_added_tokens_auto_tokenizer_loses_words_in_silence_and_our_loader_does_not(tmp_path):
+    backend = Tokenizer(models.WordLevel({word: index for index, word in enumerate(VOCABULARY)}, unk_token=UNK))
+    backend.pre_tokenizer = pre_tokenizers.Split(Regex("[a-z]+ |."), behavior="isolated")
+    PreTrainedTokenizerFast(tokenizer_object=backend, unk_token=UNK).save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "qwen2"}')
+    right = [VOCABULARY.index(word) for word in ("rec ", "6", ":")]
+    assert load_tokenizer(tmp_path)("rec 6:")["input_ids"] == right
+    # Should this fail after an upgrade of transformers, neither the loader nor the added tokens are needed any more.
+    assert AutoTokenizer.from_pretrained(tmp_path)("rec 6:")["input_ids"] != right
