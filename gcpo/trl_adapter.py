@@ -244,7 +244,8 @@ def recorded_generation_states(trainer: Any) -> Iterator[list[Tensor]]:
 
     Yields a list of [rows, dim], one per decoding step: entry 0 is the state of the last prompt token, entry t + 1 that
     of completion token t. Tokens of the last step are never fed back, so the longest completions miss their last token.
-    The list stays empty under vLLM and continuous batching, which run no module of this process row by row.
+    The list stays empty under vLLM and continuous batching, which run no module of this process row by row. Keeps
+    rows x steps x dim values alive as long as the list lives.
     """
     states: list[Tensor] = []
     sample = trainer._generate_single_turn

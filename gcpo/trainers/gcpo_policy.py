@@ -81,10 +81,9 @@ class TrainerPolicy:
         index = self.feature_indices(outputs)
         if not states:
             return self._states_at(contexts, outputs, index)
-        known = torch.stack(states, dim=1)  # [rows, decoding steps, dim]; step 0 is the last prompt token's
-        steps = torch.tensor(index, device=known.device) + 1
-        features = known[torch.tensor(rows, device=known.device), steps.clamp(max=known.size(1) - 1)].float()
-        missing = (steps >= known.size(1)).nonzero().flatten().tolist()
+        last = len(states) - 1  # step 0 holds the last prompt token's states, step t + 1 those of token t
+        features = torch.stack([states[min(i + 1, last)][row] for row, i in zip(rows, index, strict=True)]).float()
+        missing = [k for k, i in enumerate(index) if i + 1 > last]
         count = trl_adapter.largest_over_ranks(self.trainer, len(missing))
         if count:
             wanted = (missing + [0] * count)[:count]
