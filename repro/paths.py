@@ -22,9 +22,6 @@ def cache_dir() -> Path:
 
 
 def benchmark_dir() -> Path | None:
-    """Folder of the benchmark files: `GCPO_DATA`, else `../shared/benchmarks` beside the checkout, else None (the hub
-    is used).
-    """
-    configured = os.environ.get("GCPO_DATA")
-    candidate = Path(configured) if configured else REPO_ROOT.parent / "shared" / "benchmarks"
+    """Folder of the benchmark files: `GCPO_DATA`, else `benchmarks/` in the checkout (ignored by git), else None."""
+    candidate = Path(os.environ.get("GCPO_DATA", REPO_ROOT / "benchmarks"))
     return candidate if candidate.is_dir() else None

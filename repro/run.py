@@ -148,6 +148,7 @@ def _tasks(profile: Profile, todo: list[Cell]) -> list[Task]:
     """
     from repro.fill import run_cell
     from repro.measure import make_profile_base, profile_specs
+    from repro.taskset import make_taskset
     from repro.train import build_config
 
     for cell in {cell.arm: cell for cell in todo if cell.spec["train"] is not None}.values():
@@ -159,6 +160,9 @@ def _tasks(profile: Profile, todo: list[Cell]) -> list[Task]:
             where=f"profile {profile.name}, arm {cell.arm}",
         )
     profile_specs(profile)
+    task_set = make_taskset(profile.tasks)
+    for suite in profile.tasks.suites:
+        task_set.questions(suite)  # raises for an unknown suite or an impossible size, before anything is trained
     tasks = []
     missing = _missing_bases(profile, todo)
     for name in sorted(
