@@ -28,7 +28,9 @@ _POSITIVE_POINTS = (
     (4, Fraction(0), Fraction(1)),
 )
 _SIGNED_POINTS = ((5, Fraction(-3), Fraction(-1, 3)), (6, Fraction(-9), Fraction(9)))
-_LARGE_POINTS = tuple((point, Fraction(5), Fraction(300)) for point in range(7, 13))  # roundings differ only there
+_LARGE_POINTS = tuple((point, Fraction(5), Fraction(300)) for point in range(7, 10)) + tuple(
+    (point, Fraction(10**4), Fraction(10**6)) for point in range(10, 13)
+)  # roundings differ only far out
 _SMALL_INTEGERS = tuple((point, Fraction(3), Fraction(12)) for point in range(13, 16))
 _ENOUGH = 2  # agreements without a disagreement; two random points of a false identity agree with probability ~ 0
 

@@ -16,9 +16,20 @@ from gcpo.rewards.quick import Task, finish, quick_verdict
 from gcpo.rewards.verdict import TIMEOUT, UNPARSEABLE_PREDICTION, Verdict
 
 OUTER_SECONDS = 12.0  # of wall time per answer; the worker's own limits end it long before, unless it is stuck in C
+_STARVED_SECONDS = 3.0  # a worker that got less than this of a processor by then was waiting for one, not working
+_MAX_EXTENSIONS = 4
 _START_SECONDS = 120.0
 _COMMAND = (sys.executable, "-P", "-W", "ignore", "-m", "gcpo.rewards.worker")
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
+
+
+def _processor_seconds(pid: int) -> float:
+    """Processor time a process has used; infinite where the system does not say (no /proc), as if it had worked."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return float("inf")
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class _Worker:
@@ -35,6 +46,8 @@ class _Worker:
         )
         self.task: Task | None = None
         self.ready = False
+        self.extensions = 0
+        self.used_seconds = 0.0
         self.deadline = time.monotonic() + _START_SECONDS
 
     def send(self, task: Task, outer_seconds: float) -> bool:
@@ -46,6 +59,17 @@ class _Worker:
         except BrokenPipeError:
             return False
         self.task = task
+        self.extensions = 0
+        self.used_seconds = _processor_seconds(self.process.pid)
+        self.deadline = time.monotonic() + outer_seconds
+        return True
+
+    def extend(self, outer_seconds: float) -> bool:
+        """Wait longer for a worker that was kept from working; False if it had its time."""
+        starved = _processor_seconds(self.process.pid) - self.used_seconds < min(_STARVED_SECONDS, outer_seconds / 2)
+        if not starved or self.extensions == _MAX_EXTENSIONS:
+            return False
+        self.extensions += 1
         self.deadline = time.monotonic() + outer_seconds
         return True
 
@@ -63,8 +87,9 @@ class _Worker:
 class GraderPool:
     """Grades on `workers` processes. Verdicts do not depend on their number. Use as a context manager, or `close` it.
 
-    An answer that outlasts `outer_seconds` costs its worker: it is killed and replaced, the verdict is `timeout`. An
-    answer whose worker dies is tried once more in a fresh one, then it is `unparseable_prediction`, detail `crash`.
+    An answer that outlasts `outer_seconds` costs its worker: it is killed and replaced, the verdict is `timeout`; only
+    a worker that a busy machine kept waiting gets that time again. An answer whose worker dies is tried once more in a
+    fresh one, then it is `unparseable_prediction`, detail `crash`.
     `command` starts a worker; its last argument will be this process's id.
     """
 
@@ -175,7 +200,7 @@ class GraderPool:
         now = time.monotonic()
         for worker in [worker for worker in self._pool if now >= worker.deadline]:
             task = worker.task
-            if task is None and worker.ready:
+            if (task is None and worker.ready) or (task is not None and worker.extend(self.outer_seconds)):
                 continue
             self._drop(worker, selector)
             if task is None:

@@ -7,6 +7,7 @@ import pytest
 
 from gcpo.rewards import GraderPool, usable_gold
 from gcpo.rewards.audit_grader import audit
+from gcpo.rewards.pool import _processor_seconds
 from repro.paths import benchmark_dir
 
 FOLDER = benchmark_dir()
@@ -55,10 +56,17 @@ def test_policy_rows_differ_only_where_documented(graded):
     ] * UNIT_CONVERSIONS
 
 
-def test_no_row_takes_two_seconds(graded):
-    rows, verdicts = graded
-    slow = [(row["id"], verdict.seconds) for row, verdict in zip(rows, verdicts, strict=True)
-            if verdict.seconds > min(ADVERSARIAL_SECONDS, row["max_seconds"])]  # fmt: skip
+def test_no_adversarial_row_takes_two_seconds_of_a_worker(graded):
+    rows = [row for row in graded[0] if row["kind"] in ("adversarial", "long", "truncated", "empty")]
+    with GraderPool(1) as pool:
+        pool.grade_many([("x+1", "\\boxed{1+x}")])
+        slow = []
+        for row in rows:
+            before = _processor_seconds(pool._pool[0].process.pid)
+            pool.grade_many([(row["gold"], row["prediction_text"])])
+            if _processor_seconds(pool._pool[0].process.pid) - before > ADVERSARIAL_SECONDS:
+                slow.append(row["id"])
+    assert len(rows) > 40
     assert slow == []
 
 

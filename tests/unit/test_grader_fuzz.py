@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gcpo.rewards import REASONS, GraderPool
-from gcpo.rewards.decide import INNER_SECONDS
+from gcpo.rewards.pool import _processor_seconds
 
-LIMIT_SECONDS = INNER_SECONDS + 1.5  # slack for a machine that does other things
+LIMIT_SECONDS = 2.0  # of the worker's own time: wall time says what else the machine does
 MARKER = Path("/tmp/gcpo_grader_test_pwned")
 _TOKENS = (
     r"\frac \sqrt { } ( ) [ ] \{ \} ^ _ + - * / = < > \le 1 2 10 3.5 x y n i e \pi \sin \log \text{ \boxed{ \binom ! | "
@@ -99,19 +99,23 @@ def pool():
         yield workers
 
 
-def check(verdicts) -> None:
-    for verdict in verdicts:
-        assert verdict.reason in REASONS
-        assert verdict.detail not in ("crash", "outer_limit")
-        assert verdict.seconds <= LIMIT_SECONDS
+def check(pool, pairs) -> list:
+    """Verdicts on the pairs, each of them within the limit and by a worker that lives on."""
+    verdicts = []
+    for pair in pairs:
+        before = _processor_seconds(pool._pool[0].process.pid)
+        verdicts += pool.grade_many([pair])
+        assert _processor_seconds(pool._pool[0].process.pid) - before <= LIMIT_SECONDS
+        assert verdicts[-1].reason in REASONS
+        assert verdicts[-1].detail not in ("crash", "outer_limit")
+    return verdicts
 
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_in_a_box_is_wrong_in_time(pool, name):
     text = ATTACKS[name]
     golds = GOLDS[:2] if name in FOR_THE_ENGINE else GOLDS
-    verdicts = pool.grade_many([(gold, f"\\boxed{{{text}}}") for gold in golds])
-    check(verdicts)
+    verdicts = check(pool, [(gold, f"\\boxed{{{text}}}") for gold in golds])
     if name not in SAY_FIVE:
         assert not any(verdict.correct for verdict in verdicts)
     assert not MARKER.exists()
@@ -119,14 +123,13 @@ def test_an_attack_in_a_box_is_wrong_in_time(pool, name):
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_as_a_gold_ends_in_time(pool, name):
-    check(pool.grade_many([(ATTACKS[name], "\\boxed{5}"), (ATTACKS[name], "\\boxed{x+1}")]))
+    check(pool, ([(ATTACKS[name], "\\boxed{5}"), (ATTACKS[name], "\\boxed{x+1}")]))
     assert not MARKER.exists()
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_a_hostile_output_is_wrong_in_time(pool, name):
-    verdicts = pool.grade_many([(gold, OUTPUTS[name]) for gold in GOLDS])
-    check(verdicts)
+    verdicts = check(pool, [(gold, OUTPUTS[name]) for gold in GOLDS])
     assert not any(verdict.correct for verdict in verdicts)
 
 
@@ -136,19 +139,19 @@ FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCh
 @FUZZ
 @given(gold=st.text(max_size=40), content=st.text(max_size=200), boxed=st.booleans())
 def test_random_text_never_raises(pool, gold, content, boxed):
-    check(pool.grade_many([(gold, f"\\boxed{{{content}}}" if boxed else content)]))
+    check(pool, ([(gold, f"\\boxed{{{content}}}" if boxed else content)]))
 
 
 @FUZZ
 @given(gold=st.binary(max_size=40), content=st.binary(max_size=200))
 def test_random_bytes_never_raise(pool, gold, content):
-    check(pool.grade_many([(gold.decode("latin1"), f"\\boxed{{{content.decode('utf-8', 'replace')}}}")]))
+    check(pool, ([(gold.decode("latin1"), f"\\boxed{{{content.decode('utf-8', 'replace')}}}")]))
 
 
 @FUZZ
 @given(gold=st.lists(st.sampled_from(TOKENS), max_size=8), content=st.lists(st.sampled_from(TOKENS), max_size=60))
 def test_random_latex_never_raises(pool, gold, content):
-    check(pool.grade_many([("".join(gold), f"\\boxed{{{''.join(content)}}}")]))
+    check(pool, ([("".join(gold), f"\\boxed{{{''.join(content)}}}")]))
 
 
 def test_mutated_golds_never_raise_and_a_gold_always_equals_itself(pool):
@@ -163,6 +166,6 @@ def test_mutated_golds_never_raise_and_a_gold_always_equals_itself(pool):
             text[place : place + rng.randint(0, 1)] = [rng.choice(TOKENS)] if rng.random() < 0.6 else []
         mutated = "".join(text)
         pairs += [(gold, f"\\boxed{{{mutated}}}"), (mutated, f"\\boxed{{{gold}}}")]
-    check(pool.grade_many(pairs))
+    check(pool, pairs)
     verdicts = pool.grade_many([(gold, f"\\boxed{{{gold}}}") for gold in golds])
     assert [gold for gold, verdict in zip(golds, verdicts, strict=True) if not verdict.correct] == []
