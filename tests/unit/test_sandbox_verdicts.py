@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,16 @@ def test_a_working_isolation_is_used_even_when_waived():
         pytest.skip(str(error))
     assert find_isolation(unsafe=True) == expected
     assert expected.network == "none"
+
+
+def test_a_fork_bomb_does_not_take_processes_from_programs_of_another_harness(isolation):
+    bomb = (
+        "import os, time\nwhile True:\n    try:\n        if os.fork() == 0: time.sleep(60)\n    except OSError: pass\n"
+    )
+    sources = (bomb, "import time\ntime.sleep(0.7)\n" + UNUSUAL["processes"])
+    with ThreadPoolExecutor(2) as threads:  # a pool belongs to its thread
+        bombed, right = threads.map(lambda source: outcome(isolation, source, wall_seconds=3.0), sources)
+    assert (bombed.passed, right.passed) == (False, True)
 
 
 @pytest.mark.slow

@@ -86,14 +86,14 @@ class _WatchAssertions(ast.NodeTransformer):
 class Program:
     """The sandboxed interpreter seen from outside: `load` once, then `call`."""
 
-    def __init__(self, isolation: Isolation, slot: int, limits: Limits, folder: str | None) -> None:
+    def __init__(self, isolation: Isolation, worker: int, limits: Limits, folder: str | None) -> None:
         self._limits = limits
-        self._uid = isolation.program_uid(slot) if isolation.backend == "bwrap" else None
+        self._uid = isolation.program_uid(worker) if isolation.backend == "bwrap" else None
         self.watch = Stopwatch(START_SECONDS)
         self._watched = time.monotonic()
         request_read, self._request_fd = os.pipe()
         self._reply_fd, reply_write = os.pipe()
-        self._pid = start_program(isolation, slot, limits, (request_read, reply_write), folder)
+        self._pid = start_program(isolation, worker, limits, (request_read, reply_write), folder)
         os.close(request_read)
         os.close(reply_write)
         os.set_blocking(self._request_fd, False)
@@ -225,12 +225,12 @@ def _reason_of(exception: str, errno: int) -> str:
     return "forbidden" if errno in BLOCKED_ERRNOS or exception == "gaierror" else "error"
 
 
-def judge(job: Job, isolation: Isolation, slot: int, limits: Limits, folder: str | None) -> Outcome:
+def judge(job: Job, isolation: Isolation, worker: int, limits: Limits, folder: str | None) -> Outcome:
     """Run `job` and say what came of it. Call in a throw-away process; see the module's text for what counts."""
     watcher = _WatchAssertions()
     check_code = compile(ast.fix_missing_locations(watcher.visit(ast.parse(job.test))), "<check>", "exec")
     held: set[int] = set()
-    program = Program(isolation, slot, limits, folder)
+    program = Program(isolation, worker, limits, folder)
     try:
         program.start()
         signal.setitimer(signal.ITIMER_PROF, CHECK_CPU_SECONDS)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from . import native, seccomp
 
-SANDBOX_UID = 64000  # plus the slot: an account of the program's own, so that process counts are its own too
+SANDBOX_UID = 0x70000000  # plus the worker's process id: nobody's user, so that process counts are the program's own
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "HOME": "/tmp",
@@ -72,9 +72,9 @@ class Isolation:
         """`filtered`, or `unfiltered` where `seccomp.py` knows no filter for the machine and kernel."""
         return "unfiltered" if seccomp.program_for_this_machine() is None else "filtered"
 
-    def program_uid(self, slot: int) -> int | None:
+    def program_uid(self, worker: int) -> int | None:
         """The user that a root harness lets the program run as; None where the program keeps the caller's user."""
-        return SANDBOX_UID + slot if self.as_root else None
+        return SANDBOX_UID + worker if self.as_root else None
 
 
 @functools.cache
@@ -84,11 +84,12 @@ def runner_payload() -> bytes:
     return marshal.dumps(compile(path.read_text(encoding="utf-8"), "<runner>", "exec"))
 
 
-def start_program(isolation: Isolation, slot: int, limits: Limits, pipes: tuple[int, int], folder: str | None) -> int:
+def start_program(isolation: Isolation, worker: int, limits: Limits, pipes: tuple[int, int], folder: str | None) -> int:
     """Fork a process that becomes the program's interpreter, or its namespace's first process; returns its id.
 
-    `pipes` are the descriptors that become its standard input and output. `folder` is the working folder where no
-    private one exists (backend none). The caller must be a throw-away process: backend unshare changes its namespaces.
+    `worker` is the worker's process id. `pipes` are the descriptors that become its standard input and output.
+    `folder` is the working folder where no private one exists (backend none). The caller must be a throw-away
+    process: backend unshare changes its namespaces.
     Raises OSError when the kernel refuses them.
     """
     if isolation.backend == "unshare":
@@ -106,7 +107,7 @@ def start_program(isolation: Isolation, slot: int, limits: Limits, pipes: tuple[
         waiter = select.poll()
         waiter.register(0, 0)
         if not waiter.poll(0):  # a hang-up means that the parent died before the line above took effect
-            _BECOME[isolation.backend](isolation, slot, limits, folder)
+            _BECOME[isolation.backend](isolation, worker, limits, folder)
     finally:
         os._exit(125)
 
@@ -120,11 +121,11 @@ def _exec_interpreter(environment: dict[str, str]) -> None:
     os.execve(path, [path, *FLAGS, "-c", LOADER], environment)
 
 
-def _become_unshare(isolation: Isolation, slot: int, limits: Limits, folder: str | None) -> None:
+def _become_unshare(isolation: Isolation, worker: int, limits: Limits, folder: str | None) -> None:
     native.become_init(native.visible_folders(), limits.scratch_mib)
     program = os.fork()
     if program == 0:
-        uid = isolation.program_uid(slot)
+        uid = isolation.program_uid(worker)
         if uid is not None:
             os.setgroups([])
             os.setresgid(uid, uid, uid)
@@ -143,7 +144,7 @@ def exit_code(status: int) -> int:
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
-def _become_bwrap(isolation: Isolation, slot: int, limits: Limits, folder: str | None) -> None:
+def _become_bwrap(isolation: Isolation, worker: int, limits: Limits, folder: str | None) -> None:
     arguments = ["bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     arguments += ["--die-with-parent", "--new-session", "--clearenv"]
     if isolation.as_root:  # stay out of a user namespace, so that the runner can take an account of its own
@@ -175,7 +176,7 @@ def _become_bwrap(isolation: Isolation, slot: int, limits: Limits, folder: str |
     os.execvpe("bwrap", arguments, {"PATH": os.environ.get("PATH", ENVIRONMENT["PATH"])})
 
 
-def _become_plain(isolation: Isolation, slot: int, limits: Limits, folder: str | None) -> None:
+def _become_plain(isolation: Isolation, worker: int, limits: Limits, folder: str | None) -> None:
     os.setsid()
     os.chdir(folder)
     _exec_interpreter({**ENVIRONMENT, "HOME": folder, "TMPDIR": folder})

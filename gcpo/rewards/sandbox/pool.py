@@ -20,7 +20,7 @@ ATTEMPTS = 2  # after a failure of the harness itself: a new worker, and the job
 
 class _Worker:
     def __init__(self, isolation: Isolation, limits: Limits, slot: int) -> None:
-        settings = json.dumps({"isolation": asdict(isolation), "limits": asdict(limits), "slot": slot})
+        settings = json.dumps({"isolation": asdict(isolation), "limits": asdict(limits)})
         folder = str(Path(__file__).resolve().parent.parent)
         self.slot = slot
         self.process = subprocess.Popen(

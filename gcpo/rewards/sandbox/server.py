@@ -27,7 +27,7 @@ CLEANUP_SECONDS = 10.0
 
 
 def main(arguments: list[str]) -> None:
-    """Serve jobs until the input ends. `arguments`: one JSON object with `isolation`, `limits` and `slot`."""
+    """Serve jobs until the input ends. `arguments`: one JSON object with `isolation` and `limits`."""
     signal.signal(signal.SIGTERM, _leave)
     native.die_with_parent(signal.SIGTERM)
     native.adopt_orphans()
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> None:
     isolation, limits = Isolation(**settings["isolation"]), Limits(**settings["limits"])
     runner_payload()
     for line in sys.stdin:
-        outcome = run_isolated(Job(**json.loads(line)), isolation, settings["slot"], limits)
+        outcome = run_isolated(Job(**json.loads(line)), isolation, limits)
         sys.stdout.write(json.dumps(outcome) + "\n")
         sys.stdout.flush()
 
@@ -46,19 +46,18 @@ def _leave(number: int, frame: object) -> None:
     raise SystemExit(0)
 
 
-def run_isolated(job: Job, isolation: Isolation, slot: int, limits: Limits) -> dict[str, object]:
+def run_isolated(job: Job, isolation: Isolation, limits: Limits) -> dict[str, object]:
     """Judge one job in a forked process, under a hard deadline, and leave nothing of it running.
 
     Returns the outcome's fields, or {"broken": reason} when the harness itself failed.
     """
     folder = tempfile.mkdtemp(prefix="gcpo-sandbox-") if isolation.backend == "none" else None
-    if folder is not None and isolation.as_root:
-        os.chown(folder, isolation.program_uid(slot), isolation.program_uid(slot))
+    worker = os.getpid()
     result_fd, write_fd = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(result_fd)
-        _judge_and_report(write_fd, limits, (job, isolation, slot, limits, folder))
+        _judge_and_report(write_fd, limits, (job, isolation, worker, limits, folder))
     os.close(write_fd)
     try:
         return _collect(child, result_fd, START_SECONDS + limits.wall_seconds + GRACE_SECONDS)
