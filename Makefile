@@ -19,7 +19,7 @@ export TOKENIZERS_PARALLELISM := false
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env audit theory doctor list plan test clean reproduce-% publish-%
+.PHONY: help env audit theory calibrate doctor list plan test clean reproduce-% publish-%
 
 help: ## this list
 	@echo "make TARGET [PROFILE=smoke|micro|gpu|paper] [SEEDS=n] [ARMS=a,b] [JOBS=n] [SET=key=value]"
@@ -53,6 +53,9 @@ audit: $(STAMP) ## recompute every number of the paper: results/paper/audit.md (
 
 theory: $(STAMP) ## decide the paper's theorems exactly: results/paper/theory.md (half a minute)
 	@$(REPRO) theory
+
+calibrate: $(STAMP) ## A/A calibration of the tables' intervals (about 5 min)
+	@$(REPRO) calibrate --profile $(PROFILE)
 
 doctor: $(STAMP) ## check versions, threads, memory, disk, GPU (seconds)
 	@$(REPRO) doctor --profile $(PROFILE)

@@ -40,6 +40,11 @@ def add_parsers(verbs: Any, profile: argparse.ArgumentParser, as_json: argparse.
         parents=[as_json],
         help="decide the paper's theorems exactly; writes results/paper/, renders the notebook",
     )
+    calibrate = verbs.add_parser(
+        "calibrate", parents=[profile], help="A/A: false alarms, coverage and power of the tables"
+    )
+    calibrate.add_argument("--tables", type=int, default=4000, help="simulated comparisons per world")
+    calibrate.add_argument("--resampled", type=int, default=2000, help="of these, analysed by resampling too")
     bench = verbs.add_parser(
         "bench", parents=[profile, as_json], help="measure a GRPO step beside stock TRL, or a whole run"
     )
@@ -120,6 +125,16 @@ def _paper_verb(
     return FAILED if result["unexpected"] else DONE
 
 
+def _calibrate(args: argparse.Namespace) -> int:
+    from repro import calibrate
+    from repro.paths import results_dir
+
+    cells = results_dir(load_profile(args.profile, args.overrides).name, "published") / "cells"
+    real = ["--runs", str(cells)] if cells.is_dir() else []
+    sizes = ["--tables", str(args.tables), "--resampled", str(args.resampled)]
+    return calibrate.main(["--profile", args.profile, *sizes, *real])
+
+
 def _bench(args: argparse.Namespace) -> int:
     from repro.bench import bench_run, bench_step, save
 
@@ -140,5 +155,6 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "score-code": _score_code,
     "audit": _audit,
     "theory": _theory,
+    "calibrate": _calibrate,
     "bench": _bench,
 }

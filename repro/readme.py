@@ -7,6 +7,7 @@ from pathlib import Path
 from repro.errors import BadInput
 from repro.paths import REPO_ROOT, results_dir
 from repro.publish import LEDGER
+from repro.tables import headline_markdown, read_table, to_markdown
 
 README = REPO_ROOT / "README.md"
 _PROFILE = "micro"
@@ -40,19 +41,13 @@ def _published(name: str) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _section(markdown: str, title: str) -> str:
-    """The body of one `## title` section."""
-    match = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", markdown, re.DOTALL | re.MULTILINE)
-    if not match:
-        raise BadInput(f"the published table has no section {title!r}; build it again")
-    return match[1].strip()
-
-
 def _table1() -> str:
-    table = _published("table1.md")
+    folder = results_dir(_PROFILE, "published")
+    table = read_table(folder / "tables" / "table1.json")
+    claims = to_markdown(table).partition("## Claims")[2].partition("\n## ")[0]
     figure = f"![gain over the own base and difference to GRPO](results/published/{_PROFILE}/figures/table1_gains.png)"
     whole = f"[Whole table](results/published/{_PROFILE}/tables/table1.md), [notebook](notebooks/table1.ipynb)."
-    return "\n\n".join([_section(table, "Average over the suites"), _section(table, "Claims"), figure, whole])
+    return "\n\n".join([headline_markdown(table).strip(), claims.strip(), figure, whole])
 
 
 def _bases() -> str:
