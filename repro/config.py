@@ -124,7 +124,7 @@ def _apply_override(tree: dict, text: str) -> None:
     if not equals or not key:
         raise BadInput(f"--set {text!r}: want KEY=VALUE, for example --set train.max_steps=30")
     parts = key.split(".")
-    if len(parts) == 3 and parts[0] == "arms":  # an arm without a line in the file; unknown arms are refused when planned
+    if len(parts) == 3 and parts[0] == "arms":  # an arm without a line in the file; planning refuses unknown ones
         tree.setdefault("arms", {}).setdefault(parts[1], {})
     node, seen = tree, []
     for part in parts[:-1]:
