@@ -1,4 +1,4 @@
-"""`python -m repro run table1` end to end on a tiny version of the smoke profile: resume, kill -9, partial failure, damage."""
+"""`python -m repro run table1` end to end on a tiny smoke profile: resume, kill -9, partial failure, damage."""
 
 import json
 import os
@@ -43,7 +43,8 @@ def environment(results, cache):
 
 
 def run(results, cache, *extra):
-    return subprocess.run(command(*extra), cwd=REPO_ROOT, env=environment(results, cache), capture_output=True, text=True, timeout=400)
+    env = environment(results, cache)
+    return subprocess.run(command(*extra), cwd=REPO_ROOT, env=env, capture_output=True, text=True, timeout=400)
 
 
 def summaries(results):
@@ -51,7 +52,8 @@ def summaries(results):
     found = {}
     for path in results.glob("local/smoke/runs/*/summary.json"):
         summary = json.loads(path.read_text())
-        found[summary["arm"]] = {name: suite["correct"] for name, suite in summary["suites"].items()}, summary["base_weights"]
+        counts = {name: suite["correct"] for name, suite in summary["suites"].items()}
+        found[summary["arm"]] = counts, summary["base_weights"]
     return found
 
 
@@ -76,7 +78,8 @@ def test_a_run_writes_tables_figures_and_a_notebook_and_prints_verdicts(undistur
 
 def test_a_second_run_does_nothing_and_takes_seconds(undisturbed, cache):
     results, _ = undisturbed
-    before = {path: path.stat().st_mtime_ns for path in results.rglob("*") if path.is_file() and path.name != "run.lock"}
+    files = [path for path in results.rglob("*") if path.is_file() and path.name != "run.lock"]
+    before = {path: path.stat().st_mtime_ns for path in files}
     started = time.perf_counter()
     done = run(results, cache)
     assert done.returncode == 0 and time.perf_counter() - started < 60
@@ -104,9 +107,8 @@ def test_killed_at_random_moments_and_resumed_the_numbers_are_the_same(tmp_path,
     rng = random.Random(7)
     kills = 0
     for _ in range(4):
-        driver = subprocess.Popen(
-            command(), cwd=REPO_ROOT, env=environment(tmp_path, cache), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        env, quiet = environment(tmp_path, cache), subprocess.DEVNULL
+        driver = subprocess.Popen(command(), cwd=REPO_ROOT, env=env, stdout=quiet, stderr=quiet)
         try:
             driver.wait(timeout=rng.uniform(6, 25))
         except subprocess.TimeoutExpired:

@@ -133,7 +133,7 @@ def test_all_files_load_and_an_unknown_name_is_refused():
         assert len(load_table(name)) > 0, name
     with pytest.raises(BadInput, match="table9"):
         load_table("table9")
-    with pytest.raises(BadInput, match="AIME24 for DeepScaleR-1.5B / PPO"):
+    with pytest.raises(BadInput, match=r"AIME24 for DeepScaleR-1\.5B / PPO"):
         cells("table1", MODELS[0], "PPO")
 
 

@@ -65,7 +65,8 @@ def test_every_relative_link_leads_to_a_file(target):
 def test_the_example_of_gcpo_alone_trains(tmp_path, monkeypatch):
     folder = tmp_path / "model"
     tokenizer = build_tokenizer()
-    sft.build_model(sft.Shape(hidden=16, layers=1, heads=2, kv_heads=1, intermediate=16), seed=0).save_pretrained(folder)
+    shape = sft.Shape(hidden=16, layers=1, heads=2, kv_heads=1, intermediate=16)
+    sft.build_model(shape, seed=0).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     monkeypatch.chdir(tmp_path)
     example = next(block for block in code_blocks("python") if "GCPOTrainer" in block)
