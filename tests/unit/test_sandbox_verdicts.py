@@ -186,14 +186,14 @@ def test_a_fork_bomb_does_not_take_processes_from_programs_of_another_harness(is
 
 
 @pytest.mark.slow
-def test_all_canonical_solutions_pass_in_every_format(isolation):
+def test_all_canonical_solutions_pass(isolation):
     problems = humaneval()
     rows = [json.loads(line) for line in (benchmark_dir() / "humaneval.jsonl").read_text().splitlines()]
     answers = []
     for index, (problem, row) in enumerate(zip(problems, rows, strict=True)):
         code = problem.prompt + row["canonical_solution"]
         texts = {"completion": row["canonical_solution"], "full_code": code, "markdown": f"So:\n```python\n{code}```\n"}
-        chosen = ("completion", ("full_code", "markdown")[index % 2])
+        chosen = ("completion", "full_code", "markdown") if index % 8 == 0 else ("completion",)
         answers += [CodeAnswer(problem, texts[format], format) for format in chosen]
     with SandboxPool(isolation, workers=2) as pool:
         results = list(score_answers(answers, pool))
@@ -203,11 +203,9 @@ def test_all_canonical_solutions_pass_in_every_format(isolation):
 @pytest.mark.slow
 def test_no_stub_passes_any_problem(isolation):
     problems = humaneval()
-    # two stubs per problem here, each of the ten on 32 or 33 problems; `repro.bench_sandbox` runs all 1,640
+    # one stub per problem here, each of the ten on 16 or 17 problems; `repro.bench_sandbox` runs all 1,640
     answers = [
-        CodeAnswer(problem, f"    {STUBS[(index + shift) % 10]}\n", "completion")
-        for index, problem in enumerate(problems)
-        for shift in (0, 5)
+        CodeAnswer(problem, f"    {STUBS[index % 10]}\n", "completion") for index, problem in enumerate(problems)
     ]
     with SandboxPool(isolation, workers=2) as pool:
         results = list(score_answers(answers, pool))
