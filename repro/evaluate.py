@@ -1,6 +1,5 @@
 """Measures a policy: k sampled answers per question, graded, stored, and summed up per suite."""
 
-import io
 import json
 import os
 from collections import Counter
@@ -151,8 +150,11 @@ def read_samples(path: Path) -> list[Sample]:
     """The stored samples. Raises BadInput for a missing or damaged file."""
     if not path.exists():
         raise BadInput(f"samples {path} do not exist; run the cell first")
+    unpacker = zstandard.ZstdDecompressor().decompressobj()
     try:
-        with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as unpacked:
-            return [Sample(**json.loads(line)) for line in io.TextIOWrapper(unpacked, encoding="utf-8")]
-    except (zstandard.ZstdError, json.JSONDecodeError, TypeError) as error:
+        lines = unpacker.decompress(path.read_bytes()).decode().removesuffix("\n").split("\n")
+        if not unpacker.eof:  # a cut file unpacks without an error
+            raise BadInput(f"samples {path} are damaged (cut at line {len(lines)}); delete {path.parent} and run again")
+        return [Sample(**json.loads(line)) for line in lines]
+    except (zstandard.ZstdError, json.JSONDecodeError, UnicodeDecodeError, TypeError) as error:
         raise BadInput(f"samples {path} are damaged ({error}); delete {path.parent} and run again") from None
