@@ -1,7 +1,7 @@
 """Rewards: the grader of mathematical answers, and the sandbox for generated code."""
 
 from gcpo.rewards.code_score import CodeAnswer, CodeProblem, score_answers
-from gcpo.rewards.grader import grade
+from gcpo.rewards.grader import answer_classes, grade
 from gcpo.rewards.pool import GraderPool
 from gcpo.rewards.quick import usable_gold
 from gcpo.rewards.sandbox import SandboxPool, find_isolation
@@ -14,6 +14,7 @@ __all__ = [
     "GraderPool",
     "SandboxPool",
     "Verdict",
+    "answer_classes",
     "find_isolation",
     "grade",
     "score_answers",

@@ -70,6 +70,8 @@ class _Comparison:
             return self.ratios(gold, other)
         if (gold.kind == "pct") != (other.kind == "pct"):
             return self.percent(gold, other)
+        if (gold.kind == "deg") != (other.kind == "deg"):
+            return self.degrees(gold, other)
         return same_value(gold, other, tolerant=self.tolerant)
 
     def percent(self, gold: Node, other: Node) -> bool | None:
@@ -80,6 +82,17 @@ class _Comparison:
         if exact or dropped:
             return True
         return None if None in (exact, dropped) else False
+
+    def degrees(self, gold: Node, other: Node) -> bool | None:
+        """`90^\\circ` is 90 with the sign dropped, and π/2."""
+        dropped = same_value(gold, other, tolerant=self.tolerant)
+        gold, other = (
+            Node("div", (Node("mul", (node.args[0], Node("const", (), "pi"))), num(180)))
+            if node.kind == "deg"
+            else node
+            for node in (gold, other)
+        )
+        return True if dropped else same_value(gold, other, tolerant=self.tolerant)
 
     def ratios(self, gold: Node, other: Node) -> bool | None:
         if gold.kind == other.kind:

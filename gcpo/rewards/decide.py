@@ -11,18 +11,22 @@ import mpmath
 from gcpo.rewards import engine
 from gcpo.rewards.compare import same_answer
 from gcpo.rewards.evaluate import DIGITS
-from gcpo.rewards.lexer import LexError, Token, tokenize
+from gcpo.rewards.lexer import LexError, tokenize
 from gcpo.rewards.nodes import symbols, walk
 from gcpo.rewards.operands import WordsMatter
-from gcpo.rewards.parser import Parsed, Parser, parse_answer
+from gcpo.rewards.parser import Parsed, parse_answer
 from gcpo.rewards.verdict import CORRECT, TIMEOUT, UNPARSEABLE_PREDICTION, WRONG
-from gcpo.rewards.vocabulary import UNIT_LETTERS
+from gcpo.rewards.vocabulary import BARE_GREEK, FUNCTIONS, LOGICAL_WORDS, UNIT_LETTERS, UNIT_WORDS
 
 ENGINE_SECONDS = 1.0  # of the worker's own time, for both readings and the comparison
 INNER_SECONDS = 1.6  # of the worker's own time, for the whole decision
 
 _TEXT_COMMAND = re.compile(r"\\(?:text\w*|mbox|mathrm|mathbf|operatorname|hbox)\s*\{")
 _WORDS = re.compile(r"[A-Za-z][A-Za-z .,;'()-]*")
+_UNIT_FACTOR = r"\\?[A-Za-z]+(?:\^\{?-?\d\}?)?"
+_BARE_UNIT = re.compile(
+    rf"(.*[\d}})])(\s|~|\\[,; ])*({_UNIT_FACTOR}(?:(?:\s+|\s*/\s*|\s*\*\s*|\s*\\cdot\s*){_UNIT_FACTOR})*)\s*\.?"
+)
 _GAPS = re.compile(r"\\[ ,;:!]|~|\\quad|\$|[{}]|\\\\")
 
 
@@ -121,26 +125,18 @@ def _is_readable(text: str) -> bool:
 
 
 def without_bare_unit(text: str) -> Parsed | None:
-    """The answer with a unit of one letter after a number dropped (`5 m`, `3 m/s^2`); None if there is none."""
-    tokens = tokenize(text)
-    end = len(tokens)
-    while end > 1 and (_is_unit_part(tokens[end - 1]) or _is_unit_exponent(tokens, end)):
-        end -= 1
-    if end == len(tokens) or tokens[end - 1].kind not in ("num", "op") or tokens[end].value in ("/", "*", "^"):
+    """The answer without a unit that stands after it as plain letters (`5 m/s^2`, `12 handshakes`), else None."""
+    match = _BARE_UNIT.fullmatch(text)
+    if match is None or not all(
+        _may_be_unit(word, spaced=bool(match[2])) for word in re.findall("[A-Za-z]+", match[3])
+    ):
         return None
-    try:
-        reading = Parser(tokens[:end]).parse()
-    except ValueError:
-        return None
-    return None if symbols(reading.tree) else reading
+    reading = _reading(match[1])
+    return None if reading is None or symbols(reading.tree) else reading
 
 
-def _is_unit_part(token: Token) -> bool:
-    return (token.kind == "letter" and token.value in UNIT_LETTERS) or token.value == "/" or token.bare
-
-
-def _is_unit_exponent(tokens: list[Token], end: int) -> bool:
-    token = tokens[end - 1]
-    if token.value in ("{", "}", "^"):
-        return end < len(tokens) or token.value == "}"
-    return token.kind == "num" and end >= 2 and tokens[end - 2].value in ("^", "{") and len(token.value) == 1
+def _may_be_unit(word: str, *, spaced: bool) -> bool:
+    """A known unit, or any word of three letters and more that stands apart and is neither a symbol nor a condition."""
+    if word in UNIT_LETTERS or word.lower() in UNIT_WORDS or word == "Omega":
+        return True
+    return spaced and len(word) > 2 and word.lower() not in LOGICAL_WORDS | FUNCTIONS | BARE_GREEK

@@ -1,5 +1,8 @@
 """`grade`: whether the last box of a model's output equals the gold answer. One grader for rewards and evaluation."""
 
+from collections.abc import Sequence
+
+from gcpo.rewards.extract import last_box
 from gcpo.rewards.pool import GraderPool, default_pool
 from gcpo.rewards.verdict import Verdict
 
@@ -13,4 +16,26 @@ def grade(*, gold: str, prediction: str) -> Verdict:
     return default_pool().grade_many([(gold, prediction)])[0]
 
 
-__all__ = ["GraderPool", "grade"]
+def answer_classes(predictions: Sequence[str], pool: GraderPool | None = None) -> list[int | None]:
+    """Class of each output's answer under the grader's equality, numbered by first appearance; None without an answer.
+
+    The first member of a class is the gold the others are graded against, so classes depend on the stored order alone.
+    """
+    pool = pool or default_pool()
+    answers = [last_box(prediction).content for prediction in predictions]
+    classes: list[int | None] = [None] * len(answers)
+    open_places = [place for place, answer in enumerate(answers) if answer is not None and answer.strip()]
+    count = 0
+    while open_places:
+        first, *rest = open_places
+        verdicts = pool.grade_many([(answers[first], f"\\boxed{{{answers[place]}}}") for place in rest])
+        classes[first] = count
+        for place, verdict in zip(rest, verdicts, strict=True):
+            if verdict.correct or answers[place] == answers[first]:
+                classes[place] = count
+        open_places = [place for place in rest if classes[place] is None]
+        count += 1
+    return classes
+
+
+__all__ = ["GraderPool", "answer_classes", "grade"]

@@ -39,9 +39,11 @@ _COMMAND = re.compile(r"\\(?:[a-zA-Z]+|.)", re.DOTALL)
 _WORD = re.compile(r"[A-Za-z]+")
 _HALF_DAY = re.compile(r"([ap])\.?\s?m\b\.?", re.IGNORECASE)
 _PHRASE = re.compile(r"[A-Za-z][A-Za-z .,'()-]*")
+_REMARK = re.compile(r"\([A-Za-z .,'-]{2,}\)")
 _UNIT = re.compile(r"[A-Za-z][A-Za-z .()/^*·{}-]*[0-9]?\}?")
 _SPACED_COMMA = re.compile(r"[,;](?:\s|\\[ ,;])|\{,\}|;")
 _BASE_TEXT = re.compile(r"^\(?(?:in\s+)?base[\s-]*(\w*)\)?$", re.IGNORECASE)
+_TIMES = re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*\^)")  # 2 x 10^5
 _ANSWER_IS = r"\s*(?:the\s+)?(?:final\s+)?answer(?:\s+is\b|\s*[:=])\s*:?\s*"
 _ANSWER_PREFIX = re.compile(rf"^(?:\\text\s*\{{{_ANSWER_IS}\}}|{_ANSWER_IS})", re.IGNORECASE)
 
@@ -102,7 +104,8 @@ def group_end(text: str, start: int) -> int:
 
 def tokenize(text: str) -> list[Token]:
     """Tokens of an answer. Raises LexError on characters with no meaning in one."""
-    return _Lexer(_ANSWER_PREFIX.sub("", translate(text)).strip().rstrip(".$ ")).run()
+    plain = _TIMES.sub(r" \\times ", _ANSWER_PREFIX.sub("", translate(text)))
+    return _Lexer(plain.strip().rstrip(".$ ")).run()
 
 
 class _Lexer:
@@ -354,7 +357,7 @@ class _Lexer:
             self.emit("num", str(words.NUMBER_WORDS[lower]))
         elif len(plain) == 1 and plain.isalpha() and name not in (r"\text", r"\mbox", r"\mathrm", r"\textrm"):
             self.emit("letter", plain)
-        elif _PHRASE.fullmatch(plain) or (self.after_value() and _UNIT.fullmatch(plain)):
+        elif _PHRASE.fullmatch(plain) or (self.after_value() and (_UNIT.fullmatch(plain) or _REMARK.fullmatch(plain))):
             self.emit("text", plain)
         else:  # numbers and formulas in a text command
             inner = _Lexer(_ANSWER_PREFIX.sub("", content).strip(), self.depth + 1)

@@ -130,6 +130,8 @@ class Operands:
                 product = Node("mul", (product, Node("sym", (), name)))
             return product
         if self.starts_factor():
+            if set(token.value.lower().replace(".", "").split()) <= words.CURRENCIES:
+                return self.primary()
             raise WordsMatter(f"text {token.value!r} before a value")
         return Node("text", (), token.value)
 
@@ -224,6 +226,8 @@ class Operands:
             return Node("lattice", inner.args if inner.kind == "list" else (inner,), name[1:])
         if name in DECORATIONS:
             inner = self.token_argument()
+            if inner.kind == "num" and name == r"\overline":  # digits written as digits
+                return inner
             if inner.kind == "sym" or inner.kind == "mul":
                 return self.applied(f"{name}{{{_flat_name(inner)}}}")
         if name in (r"\angle", r"\triangle"):

@@ -5,6 +5,7 @@ bases, percents, units after a value). Does not: sums, integrals, limits, set bu
 go to the general engine.
 """
 
+import re
 from typing import NamedTuple
 
 from gcpo.rewards import vocabulary as words
@@ -160,7 +161,7 @@ class Parser(Operands):
             elif self.at("%"):
                 self.pos += 1
                 left = Node("pct", (left,))
-            elif self.starts_factor():
+            elif self.starts_factor() or (self.peek().kind == "text" and len(self.peek().value) == 1):
                 left = self.implicit(left)
             else:
                 return left
@@ -192,20 +193,33 @@ class Parser(Operands):
     def skip_unit(self) -> bool:
         """Drop a text after a value: a unit, possibly to a power. Raises WordsMatter if the text changes the answer."""
         token = self.peek()
-        if token.kind != "text" or token.value == "base":
+        if token.value in (r"\mu", r"\frac"):
+            return self.skip_composed_unit()
+        if token.kind != "text" or token.value == "base" or self.peek(1).value == "_":
             return False
         if token.bare:
             end = self.bare_unit_end()
             self.units.extend(part.value for part in self.tokens[self.pos : end])
             skipped, self.pos = end > self.pos, end
             return skipped
-        if set(token.value.lower().replace(".", "").split()) & words.LOGICAL_WORDS:
+        if set(re.findall("[a-z]+", token.value.lower().replace(".", ""))) & words.LOGICAL_WORDS:
             raise WordsMatter(f"text {token.value!r} is part of the answer")
         self.pos += 1
         self.units.append(token.value)
         if self.at("^"):
             self.pos += 1
             self.script()
+        return True
+
+    def skip_composed_unit(self) -> bool:
+        r"""Drop `\mu\text{m}` and `\frac{\text{m}}{\text{s}}`."""
+        shape = [token.kind if token.kind == "text" else token.value for token in self.tokens[self.pos : self.pos + 7]]
+        if shape[:2] == [r"\mu", "text"]:
+            self.pos += 1
+            return self.skip_unit()
+        if shape != [r"\frac", "{", "text", "}", "{", "text", "}"]:
+            return False
+        self.pos += 7
         return True
 
     def bare_unit_end(self) -> int:

@@ -43,7 +43,7 @@ NUMBER_WORDS = {word: value for value, word in enumerate(_COUNTING.split())}
 LOGICAL_WORDS = split_set(
     "or and not no nor none never neither either if unless except without least most more less than greater fewer "
     "between maybe perhaps possibly cannot impossible undefined unknown other another mod modulo plus minus times "
-    "over divided approximately about am pm am. pm. dozen hundred thousand million billion trillion"
+    "over divided approximately about to through am pm dozen hundred thousand million billion trillion"
 )
 SCALE_WORDS = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 
@@ -59,6 +59,7 @@ _UNIT_STEMS = split_set(
     "per angstrom au ly solar"
 )
 UNIT_WORDS = _UNIT_STEMS | frozenset(stem + "s" for stem in _UNIT_STEMS)
+CURRENCIES = split_set("usd eur gbp rs inr us dollars dollar")
 # One-letter units a prediction may carry bare when the gold is a plain number; a gold's letter is always a variable.
 UNIT_LETTERS = frozenset("mgshLlNJWVKCFAT")
 
@@ -76,7 +77,8 @@ UNICODE = {
     "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2002": " ", "\u2003": " ", "\u3000": " ", "½": r"\frac{1}{2}",
     "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "€": r"\$", "£": r"\$",
     "¥": r"\$", "₹": r"\$", "…": r"\ldots ", "∖": r"\setminus ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ",
-    "⌉": r"\rceil ", "∘": r"\circ ", "ℏ": r"\hbar ",
+    "⌉": r"\rceil ", "¢": r"\text{ cents}", "℃": r"^\circ\text{C}",
+    "℉": r"^\circ\text{F}", "∘": r"\circ ", "ℏ": r"\hbar ",
 } | {letter: "\\" + name + " " for letter, name in GREEK_LETTERS.items()}  # fmt: skip
 SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True))
 SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))

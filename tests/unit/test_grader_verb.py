@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import pytest
 
+from gcpo.rewards import answer_classes
 from gcpo.rewards.audit_grader import as_number, audit, opinion, simplified
 from gcpo.rewards.functions import accuracy_reward, format_reward
 from repro.errors import BadInput
@@ -81,6 +82,21 @@ def test_accuracy_reward_refuses_a_gold_it_cannot_grade_against():
         accuracy_reward(["p"], ["\\boxed{5}"], answer=[""])
     with pytest.raises(ValueError, match="2 completions and 1 golds"):
         accuracy_reward(["p", "p"], ["a", "b"], answer=["5"])
+
+
+def test_answers_are_grouped_by_the_graders_equality_in_stored_order():
+    texts = [
+        "\\boxed{0.5}",
+        "none",
+        "\\boxed{7}",
+        "\\boxed{\\frac12}",
+        "\\boxed{}",
+        "\\boxed{7.0}",
+        "\\boxed{?}",
+        "\\boxed{?}",
+    ]
+    assert answer_classes(texts) == [0, None, 1, 0, None, 1, 2, 2]
+    assert answer_classes([]) == []
 
 
 @pytest.mark.parametrize(
