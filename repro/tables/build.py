@@ -53,7 +53,7 @@ class _Maker:
         for cell in cells:
             if cell["base"] not in known[0] or cell["arm"] not in known[1]:
                 raise BadInput(f"cell {cell['cell_id']} is no row of {spec.id}; want its bases and arms only")
-            if list(cell["suites"]) != self.suites:
+            if sorted(cell["suites"]) != sorted(self.suites):  # stored JSON has its own order of keys
                 raise BadInput(f"cell {cell['cell_id']} has suites {list(cell['suites'])}; want {self.suites}")
             self.by_arm.setdefault((cell["base"], cell["arm"]), []).append(cell)
 
