@@ -1,6 +1,6 @@
 """Programs for the sandbox tests: one small problem, right answers in unusual dress, and attacks by kind.
 
-The programs themselves are in `sandbox_programs.txt`, each under a line `#### kind | name`; `right` is one kind.
+The programs themselves are in `sandbox_programs_*.txt`, each under a line `#### kind | name`; `right` is one kind.
 """
 
 import re
@@ -35,8 +35,9 @@ WRONG = "def total(numbers):\n    return sum(numbers)\n"
 
 
 def _programs() -> dict[str, dict[str, str]]:
-    """kind -> name -> source, from the text file and the few that no text file can hold."""
-    text = Path(__file__).with_suffix(".txt").read_text(encoding="utf-8")
+    """kind -> name -> source, from the text files and the few that no text file can hold."""
+    files = sorted(Path(__file__).parent.glob("sandbox_programs_*.txt"))
+    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
     found: dict[str, dict[str, str]] = {}
     for block in re.split(r"^#### ", text, flags=re.MULTILINE)[1:]:
         head, _, source = block.partition("\n")
