@@ -79,7 +79,7 @@ def _score_code(args: argparse.Namespace) -> int:
     report = score_file(
         args.input, args.output, benchmark_dir(), workers=args.workers, unsafe=args.unsafe, timeout=args.timeout
     )
-    counts = dict(sorted(report.counts.items()))
+    counts = dict(sorted(report.reasons.items()))
     facts = {
         "backend": report.backend,
         "network": report.network,

@@ -11,7 +11,7 @@ from repro import cells, cli
 from repro.cells import exclusive_lock, make_cell
 from repro.config import load_profile
 from repro.experiments import get_arm
-from repro.paths import results_dir
+from repro.paths import benchmark_dir, results_dir
 
 
 @pytest.fixture(autouse=True)
@@ -115,3 +115,25 @@ def test_doctor_names_each_check(capsys):
     assert {"python", "torch", "trl", "git", "threads", "memory", "disk", "gpu", "data"} <= set(checks)
     assert code == (0 if all(check["ok"] for check in checks.values()) else 2)
     assert checks["trl"]["ok"] and checks["gpu"]["ok"]
+
+
+def test_grade_names_bad_lines_and_grades_the_rest(capsys, tmp_path):
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"gold": "33", "prediction": "\\\\boxed{33}"}\nnot json\n{"gold": "1", "prediction": "1"}\n')
+    assert cli.main(["grade", "--input", str(source), "--output", str(target)]) == cli.BAD_INPUT
+    assert capsys.readouterr().err.startswith("line 2: ")
+    rows = [json.loads(line) for line in target.read_text().splitlines()]
+    assert [(row["correct"], row["reason"]) for row in rows] == [(True, "correct"), (False, "no_box")]
+
+
+def test_score_code_counts_verdicts(capsys, tmp_path):
+    if benchmark_dir() is None:
+        pytest.skip("no folder of benchmark files: set GCPO_DATA")
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    row = {"task_id": "HumanEval/2", "completion": "    return number % 1.0\n", "format": "completion"}
+    source.write_text(json.dumps(row) + "\n")
+    code = cli.main(["score-code", "--input", str(source), "--output", str(target), "--json"])
+    output = capsys.readouterr()
+    if "isolat" in output.err:
+        pytest.skip(f"no isolation on this machine: {output.err.strip()}")
+    assert code == 0 and json.loads(output.out)["passed"] == 1
