@@ -131,8 +131,10 @@ class _Comparison:
             return self.in_order(gold.args, other.args)
         tuple_node, rest = (gold, other) if gold.kind == "tuple" else (other, gold)
         matrix = _as_matrix(rest)
-        if matrix is None or tuple_node.value != "()" or matrix.value not in (1, len(matrix.args)):
+        if matrix is None:
             return None if contains(rest, "matrix") else False
+        if tuple_node.value != "()" or matrix.value not in (1, len(matrix.args)):
+            return False
         return self.in_order(gold.args if tuple_node is gold else matrix.args,
                              matrix.args if tuple_node is gold else other.args)  # fmt: skip
 

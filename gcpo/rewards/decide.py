@@ -27,6 +27,7 @@ _UNIT_FACTOR = r"\\?[A-Za-z]+(?:\^\{?-?\d\}?)?"
 _BARE_UNIT = re.compile(
     rf"(.*[\d}})])(\s|~|\\[,; ])*({_UNIT_FACTOR}(?:(?:\s+|\s*/\s*|\s*\*\s*|\s*\\cdot\s*){_UNIT_FACTOR})*)\s*\.?"
 )
+_BARE_WORD = re.compile(r"[A-Za-z]{4,}")  # a word or a code: its letters do not commute
 _GAPS = re.compile(r"\\[ ,;:!]|~|\\quad|\$|[{}]|\\\\")
 
 
@@ -46,7 +47,7 @@ def _decide(gold: str, answer: str) -> tuple[str, str]:
     gold_words = words(gold, letters=in_text)
     if gold_words and gold_words == words(answer, letters=in_text):
         return CORRECT, "text"
-    if gold_words and in_text and not _is_readable(gold):
+    if gold_words and (_BARE_WORD.fullmatch(gold.strip()) or (in_text and not _is_readable(gold))):
         return WRONG, "text"
     try:
         gold_reading, answer_reading = _reading(gold), _reading(answer)

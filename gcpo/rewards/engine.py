@@ -2,8 +2,8 @@
 
 Asked only about what the grammar of `parser` leaves out by design: sums, products, integrals, limits, matrix algebra.
 Malformed text is never shown to it: math-verify drops what it cannot read (a sign, a base, half of a formula) and
-compares the rest. For the same reason a reading that lost a letter of the text counts as no reading. Runs in the main
-thread of a worker, since limits are signals.
+compares the rest. For the same reason a reading that lost a letter or a sum sign of the text counts as no reading.
+Runs in the main thread of a worker, since limits are signals.
 """
 
 import logging
@@ -19,6 +19,8 @@ logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that its ti
 
 MAX_LENGTH = 400
 _CALCULUS = re.compile(r"\\(?:sum|prod|i*int|oint|lim|det)(?![a-zA-Z])|matrix\}|\{array\}")
+_OPERATOR = re.compile(r"\\(?:sum|prod|i*int|oint|lim)(?![a-zA-Z])")
+_OPERATORS = (sympy.Sum, sympy.Product, sympy.Integral, sympy.Limit)
 _TOWER = re.compile(r"\d\s*\}?\s*\^\s*[{(\s\\left]*\d+\s*\}?\s*\^")
 _LARGE = re.compile(
     r"\d[eE][+-]?\d{4}|\d{25}|\^\s*\{?\s*-?\d{4}|\d{4}\s*\}?\s*!|!\s*[)}]*\s*!|\d{5}\s*\}\s*\{?\s*\d{4}"
@@ -66,7 +68,11 @@ def is_safe(text: str) -> bool:
 def read(text: str) -> sympy.Basic | sympy.MatrixBase | None:
     """math-verify's reading of an answer; None if it has none or lost one of its letters."""
     for reading in parse(rf"\boxed{{{text}}}", _CONFIG, fallback_mode="no_fallback", parsing_timeout=None):
-        if isinstance(reading, sympy.Basic | sympy.MatrixBase) and _keeps_letters(text, reading):
+        if (
+            isinstance(reading, sympy.Basic | sympy.MatrixBase)
+            and _keeps_letters(text, reading)
+            and _keeps_operators(text, reading)
+        ):
             return reading
     return None
 
@@ -77,6 +83,10 @@ def _keeps_letters(text: str, reading: sympy.Basic | sympy.MatrixBase) -> bool:
         kept |= {str(part) for part in reading.atoms(sympy.Symbol)}
         kept |= {str(part.func) for part in reading.atoms(sympy.Function)}
     return set(re.findall(r"[A-Za-z]", _COMMAND.sub(" ", text))) - _NOT_VARIABLES <= set("".join(kept))
+
+
+def _keeps_operators(text: str, reading: sympy.Basic | sympy.MatrixBase) -> bool:
+    return not _OPERATOR.search(text) or (isinstance(reading, sympy.Basic) and bool(reading.atoms(*_OPERATORS)))
 
 
 def same(gold: sympy.Basic | sympy.MatrixBase, other: sympy.Basic | sympy.MatrixBase) -> bool:
