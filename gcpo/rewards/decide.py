@@ -18,8 +18,8 @@ from gcpo.rewards.parser import Parsed, parse_answer
 from gcpo.rewards.verdict import CORRECT, TIMEOUT, UNPARSEABLE_PREDICTION, WRONG
 from gcpo.rewards.vocabulary import BARE_GREEK, FUNCTIONS, LOGICAL_WORDS, UNIT_LETTERS, UNIT_WORDS
 
-ENGINE_SECONDS = 1.0  # of the worker's own time, for both readings and the comparison
-INNER_SECONDS = 1.6  # of the worker's own time, for the whole decision
+ENGINE_SECONDS = 0.8  # of the worker's own time, for both readings and the comparison
+INNER_SECONDS = 1.4  # of the worker's own time, for the whole decision
 
 _TEXT_COMMAND = re.compile(r"\\(?:text\w*|mbox|mathrm|mathbf|operatorname|hbox)\s*\{")
 _WORDS = re.compile(r"[A-Za-z][A-Za-z .,;'()-]*")
