@@ -62,7 +62,9 @@ def run_pool(tasks: Sequence[Task], jobs: int, stream=None) -> Outcome:
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    # SIGINT too: a shell that starts a job in the background has it ignored, and Python then installs no handler
+    caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    previous = {number: signal.signal(number, interrupt) for number in caught}
     try:
         while waiting or running:
             for task in [t for t in waiting if any(need in failed or need in skipped for need in t.needs)]:
