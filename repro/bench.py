@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -90,15 +91,21 @@ def bench_step(profile: Profile, *, steps: int = 4, repeats: int = 6) -> dict[st
     }
 
 
-def bench_run(profile: Profile, target: str = "table1") -> dict[str, Any]:
+def bench_run(profile: Profile, target: str = "table1", keep: Path | None = None) -> dict[str, Any]:
     """Wall seconds and peak memory of a whole target in empty results and cache folders, and of running it a second
     time.
+
+    keep: a folder that does not exist yet, where results/ and cache/ then stay; None for a temporary one.
+    Raises BadInput for a profile without a limit and a folder that exists.
     """
     if profile.name not in _RUN_LIMIT_SECONDS:
         raise BadInput(
             f"profile {profile.name!r} has no time limit to check; want one of {', '.join(_RUN_LIMIT_SECONDS)}"
         )
-    with tempfile.TemporaryDirectory(dir=cache_dir()) as folder:
+    if keep is not None and keep.exists():
+        raise BadInput(f"--keep {keep} exists; want a new folder, because finished cells would spoil the time")
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache_dir()) if keep is None else nullcontext(keep.resolve()) as folder:
         env = {**os.environ, "GCPO_RESULTS": f"{folder}/results", "GCPO_CACHE": f"{folder}/cache"}
         command = [sys.executable, "-m", "repro", "run", target, "--profile", profile.name]
         seconds = []

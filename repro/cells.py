@@ -26,11 +26,10 @@ from repro.errors import BadInput
 from repro.experiments import Arm, Experiment, get_arm
 from repro.paths import REPO_ROOT, results_dir
 
-# Files whose text can move a cell's numbers. Reporting, statistics and pictures are left out on purpose: touching
-# them trains nothing.
-_NUMERIC_CODE = (
-    "gcpo/*.py",
-    "gcpo/trainers/*.py",
+# Files whose text can move a cell's numbers: those behind the bases and every evaluation, those behind every training,
+# and each method's own, so that changing one method re-runs that method alone. Reporting, statistics, pictures and
+# registries are left out on purpose: touching them trains nothing.
+BASE_CODE = (
     "repro/tasks/*.py",
     "repro/bases.py",
     "repro/sft.py",
@@ -38,9 +37,26 @@ _NUMERIC_CODE = (
     "repro/measure.py",
     "repro/measure_base.py",
     "repro/taskset.py",
-    "repro/train.py",
     "repro/evaluate.py",
 )
+_TRAINING_CODE = ("repro/train.py", "gcpo/trl_adapter.py", "gcpo/trainers/grpo.py", "gcpo/trainers/checks.py")
+_SEARCH_CODE = ("gcpo/search/*.py",)
+METHOD_CODE = {
+    None: BASE_CODE,  # the untrained base
+    "grpo": (*BASE_CODE, *_TRAINING_CODE),
+    "drgrpo": (*BASE_CODE, *_TRAINING_CODE, "gcpo/trainers/drgrpo.py"),
+    "gvpo": (*BASE_CODE, *_TRAINING_CODE, "gcpo/trainers/gvpo.py", "gcpo/advantages.py"),
+    "gcpo": (
+        *BASE_CODE,
+        *_TRAINING_CODE,
+        "gcpo/scm.py",
+        "gcpo/upsilon.py",
+        "gcpo/divergence.py",
+        "gcpo/estimators.py",
+        "gcpo/trainers/gcpo*.py",
+    ),
+    "rest_mcts": (*BASE_CODE, *_SEARCH_CODE, "gcpo/trainers/rest_mcts.py", "repro/rest_mcts.py"),
+}
 LOCK_FILE = REPO_ROOT / "repro" / "env" / "cpu.lock"
 _PACKAGES = ("torch", "transformers", "trl", "accelerate", "datasets", "peft", "numpy")
 
@@ -55,10 +71,10 @@ def sha256_text(text: str) -> str:
 
 
 @cache
-def code_hash() -> str:
-    """sha256 over the files that can move a cell's numbers, names included."""
+def code_hash(patterns: tuple[str, ...]) -> str:
+    """sha256 over the files of the checkout that match `patterns`, names included."""
     digest = hashlib.sha256()
-    for pattern in _NUMERIC_CODE:
+    for pattern in patterns:
         for path in sorted(REPO_ROOT.glob(pattern)):
             digest.update(f"{path.relative_to(REPO_ROOT)}\0".encode())
             digest.update(path.read_bytes())
@@ -103,9 +119,9 @@ def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
         name = (profile.bases[name].spec or {}).get("continue_from")
     training = None
     if arm.method is not None:
-        # An arm's own definition wins over what the profile says for all arms; the profile's words for this arm win
-        # over both.
-        training = {**profile.train, **arm.overrides, **profile.arms.get(arm.id, {})}
+        # What is said of a base wins over what is said of all; an arm's own definition wins over that; the profile's
+        # words for this arm win over all.
+        training = {**profile.train, **ref.train, **arm.overrides, **profile.arms.get(arm.id, {})}
     spec = {
         "profile": profile.name,
         "base": lineage,
@@ -117,7 +133,7 @@ def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
         "evaluate": profile.evaluate.model_dump(),
         "seed": seed,
         "threads": profile.resources.threads,
-        "code": code_hash(),
+        "code": code_hash(METHOD_CODE[arm.method]),
         "lock": lock_hash(),
     }
     return Cell(profile.name, base, arm.id, seed, spec)
@@ -150,7 +166,7 @@ def plan_cells(
     return [
         make_cell(profile, base, arm, seed)
         for seed in range(count)
-        for base in profile.bases
+        for base in experiment.bases(profile)
         if not bases or base in bases
         for arm in chosen
     ]
@@ -299,7 +315,6 @@ def provenance() -> dict[str, Any]:
     return {
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--", "gcpo", "repro", "pyproject.toml")),
-        "code": code_hash(),
         "lock": lock_hash(),
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},

@@ -51,6 +51,7 @@ def add_parsers(verbs: Any, profile: argparse.ArgumentParser, as_json: argparse.
     bench.add_argument(
         "what", choices=["step", "run"], help="step: ratio to stock TRL; run: wall time and memory of table1"
     )
+    bench.add_argument("--keep", type=Path, metavar="DIR", help="run: keep its cells and weights in this new folder")
     bench.add_argument("--save", action="store_true", help="write the result to results/published/<profile>/bench/")
 
 
@@ -139,7 +140,7 @@ def _bench(args: argparse.Namespace) -> int:
     from repro.bench import bench_run, bench_step, save
 
     profile = load_profile(args.profile, args.overrides)
-    result = bench_step(profile) if args.what == "step" else bench_run(profile)
+    result = bench_step(profile) if args.what == "step" else bench_run(profile, keep=args.keep)
     if args.save:
         save(profile, args.what, result)
     print(

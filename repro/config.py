@@ -3,6 +3,7 @@ classes.
 """
 
 import difflib
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +29,7 @@ class BaseRef(Strict):
     spec: dict[str, Any] | None = None  # `trained`: the fields of repro.bases.BaseSpec
     model: str | None = None  # `hub`: a hub id or a local folder
     revision: str | None = None  # `hub`: the pinned revision; a local folder has none
+    train: dict[str, Any] = {}  # what differs from the profile's `train` on this base
 
     @model_validator(mode="after")
     def _one_source(self) -> "BaseRef":
@@ -136,4 +138,12 @@ def _apply_override(tree: dict, text: str) -> None:
     free = parts[0] in ("train", "arms")  # keys there are the trainer's arguments, checked against its config class
     if parts[-1] not in node and not free:
         raise BadInput(f"--set {text}: no key {key!r}; {closest(parts[-1], list(node))}")
-    node[parts[-1]] = yaml.safe_load(raw)
+    node[parts[-1]] = _value(raw)
+
+
+def _value(text: str) -> Any:
+    """A value as YAML reads it, and 4e-4 as the number it is: YAML 1.1 takes it for a text without a dot."""
+    value = yaml.safe_load(text)
+    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
+        return float(value)
+    return value

@@ -42,6 +42,9 @@ def publish(profile: Profile, experiment: Experiment, options: Options) -> list[
     written = []
     for cell, _ in finished:
         folder = target / "cells" / cell.id
+        for older in (target / "cells").glob(f"{cell.base}__{cell.arm}__s{cell.seed}__*"):
+            if older.name != cell.id:
+                shutil.rmtree(older)  # the ledger keeps its row, marked superseded
         folder.mkdir(parents=True, exist_ok=True)
         for name in _RECORDS:
             shutil.copyfile(cell.folder / name, folder / name)
@@ -66,16 +69,21 @@ def _write_ledger(experiment: Experiment, finished: list[tuple[Cell, dict, dict]
         with LEDGER.open(newline="", encoding="utf-8") as handle:
             rows = {row["cell"]: row for row in csv.DictReader(handle)}
     for cell, summary, env in finished:
+        for row in rows.values():
+            if (row["profile"], row["base"], row["arm"], row["seed"]) == (
+                cell.profile, cell.base, cell.arm, str(cell.seed),
+            ):  # fmt: skip
+                row["status"] = "superseded"
         rows[cell.id] = {
             "cell": cell.id,
             "profile": cell.profile,
-            "target": experiment.id,
+            "target": rows.get(cell.id, {}).get("target", experiment.id),
             "base": cell.base,
             "arm": cell.arm,
             "seed": cell.seed,
             "commit": env["commit"],
             "lock": env["lock"][:12],
-            "code": env["code"][:12],
+            "code": cell.spec["code"][:12],
             "cpu": env["cpu"],
             "device": env["device"],
             "train_seconds": f"{summary['seconds']['train']:.1f}",

@@ -54,10 +54,14 @@ def _bases() -> str:
     return _published("bases_quality.md")
 
 
+def _counts(row: dict[str, str]) -> bool:
+    return (row["profile"], row["target"], row["status"]) == (_PROFILE, "table1", "done")
+
+
 def _cost() -> str:
     """Seconds per arm and base from the ledger."""
     with LEDGER.open(newline="", encoding="utf-8") as handle:
-        rows = [row for row in csv.DictReader(handle) if row["profile"] == _PROFILE and row["target"] == "table1"]
+        rows = [row for row in csv.DictReader(handle) if _counts(row)]
     if not rows:
         raise BadInput(f"{LEDGER} has no row of profile {_PROFILE}; publish table1 first")
     bases = list(dict.fromkeys(row["base"] for row in rows))

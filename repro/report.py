@@ -19,7 +19,7 @@ _REPORTING_CODE = (
     "repro/figures/*.py",
     "repro/report.py",
     "repro/notebooks.py",
-    "notebooks/table1.py",
+    "notebooks/table.py",
 )
 
 
@@ -56,7 +56,8 @@ def build_published(profile: Profile, experiment: Experiment) -> Report:
     """The same for the published cells; the notebook goes to notebooks/ of the checkout."""
     folder = results_dir(profile.name, "published")
     summaries = [read_json(path, "published summary") for path in sorted((folder / "cells").glob("*/summary.json"))]
-    chosen = [summary for summary in summaries if summary["arm"] in experiment.arms]
+    bases = experiment.bases(profile)
+    chosen = [each for each in summaries if each["arm"] in experiment.arms and each["base"] in bases]
     return _build(profile, experiment, chosen, len({s["seed"] for s in chosen}), folder, kind="published", force=True)
 
 
@@ -76,8 +77,8 @@ def _build(
         table = build_table1(summaries, spec, load_table(experiment.paper_table))
         write_table1(table, folder / "tables")
         write_figures(table, folder / "figures", results_dir(profile.name) / "runs")
-        source = REPO_ROOT / "notebooks" / f"{experiment.id}.py"
-        render(source, notebook, {"GCPO_PROFILE": profile.name, "GCPO_KIND": kind})
+        where = {"GCPO_TARGET": experiment.id, "GCPO_PROFILE": profile.name, "GCPO_KIND": kind}
+        render(REPO_ROOT / "notebooks" / "table.py", notebook, where)
         write_json(stamp_file, inputs)
     table = read_table(table_file)
     files = [

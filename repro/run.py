@@ -5,7 +5,17 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro.cells import Cell, exclusive_lock, load_summary, plan_cells, provenance, sha256_text, state
+from repro.cells import (
+    BASE_CODE,
+    Cell,
+    code_hash,
+    exclusive_lock,
+    load_summary,
+    plan_cells,
+    provenance,
+    sha256_text,
+    state,
+)
 from repro.config import Profile
 from repro.errors import BadInput
 from repro.experiments import ARMS, EXPERIMENTS, Experiment
@@ -118,7 +128,7 @@ def _missing_bases(profile: Profile, cells: list[Cell]) -> list[str]:
 def base_marker(profile: Profile, name: str) -> Path:
     """Where the measured quality of a base is recorded; it exists once the base is made and measured."""
     lineage = [profile.bases[each].model_dump() for each in _lineage(profile, name)]
-    digest = sha256_text(repr((lineage, sorted(profile.tasks.suites.items()), provenance()["code"])))[:10]
+    digest = sha256_text(repr((lineage, sorted(profile.tasks.suites.items()), code_hash(BASE_CODE))))[:10]
     return results_dir(profile.name) / "bases" / f"{name}__{digest}.json"
 
 

@@ -102,7 +102,7 @@ def table_spec(profile: Profile, experiment: Experiment, command: str, suites: l
         title=experiment.title,
         profile=profile.name,
         stamp=profile.stamp,
-        bases=tuple(BaseRow(name, _paper_model(ref.role)) for name, ref in profile.bases.items()),
+        bases=tuple(BaseRow(name, _paper_model(profile.bases[name].role)) for name in experiment.bases(profile)),
         arms=tuple(
             ArmRow(arm.id, arm.title, arm.paper_method, "" if arm.built else arm.why_not or NOT_RUN_YET) for arm in arms
         ),

@@ -1,10 +1,12 @@
 """Cells: identity, atomic files, damage, locks."""
 
+import ast
 import json
 import os
 
 import pytest
 
+from gcpo.trainers import METHODS
 from repro import cells
 from repro.cells import exclusive_lock, is_locked, load_summary, make_cell, plan_cells, state, write_json
 from repro.config import load_profile
@@ -43,21 +45,37 @@ def test_more_seeds_keep_the_cells_of_fewer(smoke):
 def test_code_that_moves_numbers_is_part_of_the_hash(smoke, monkeypatch):
     arm, base = get_arm("grpo"), next(iter(smoke.bases))
     before = make_cell(smoke, base, arm, 0).id
-    monkeypatch.setattr(cells, "code_hash", lambda: "other code")
+    monkeypatch.setattr(cells, "code_hash", lambda patterns: "other code")
     assert make_cell(smoke, base, arm, 0).id != before
 
 
-def test_every_file_that_moves_numbers_is_hashed():
-    hashed = {path for pattern in cells._NUMERIC_CODE for path in cells.REPO_ROOT.glob(pattern)}
-    names = {str(path.relative_to(cells.REPO_ROOT)) for path in hashed}
-    assert {
-        "gcpo/upsilon.py",
-        "gcpo/trainers/gcpo.py",
-        "repro/train.py",
-        "repro/evaluate.py",
-        "repro/tasks/families.py",
-    } <= names
-    assert not any(name.startswith(("repro/stats", "repro/figures", "repro/tables")) for name in names)
+def _hashed(method):
+    paths = {path for pattern in cells.METHOD_CODE[method] for path in cells.REPO_ROOT.glob(pattern)}
+    return {str(path.relative_to(cells.REPO_ROOT)) for path in paths}
+
+
+def _imports_within_gcpo(name, seen):
+    """Files of gcpo/ that the module in file `name` reaches by static imports, packages' __init__ aside."""
+    seen.add(name)
+    for node in ast.walk(ast.parse((cells.REPO_ROOT / name).read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "gcpo":
+            for module in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names)):
+                file = f"{module.replace('.', '/')}.py"
+                if (cells.REPO_ROOT / file).exists() and file not in seen:
+                    _imports_within_gcpo(file, seen)
+    return seen
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_every_module_that_a_method_imports_is_hashed(method):
+    reached = _imports_within_gcpo(METHODS[method][1].__module__.replace(".", "/") + ".py", set())
+    assert reached <= _hashed(method)
+    assert {"repro/train.py", "repro/evaluate.py", "repro/tasks/families.py"} <= _hashed(method)
+
+
+def test_code_of_one_method_and_of_reports_does_not_move_another(smoke):
+    assert "gcpo/upsilon.py" in _hashed("gcpo") and "gcpo/upsilon.py" not in _hashed("grpo")
+    assert not any(name.startswith(("repro/stats", "repro/figures", "repro/tables")) for name in _hashed("gcpo"))
 
 
 def test_a_cell_is_done_when_its_summary_exists(cell):

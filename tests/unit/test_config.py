@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from repro.cells import make_cell
 from repro.config import PROFILE_DIR, load_profile, profile_names
 from repro.errors import BadInput
 from repro.experiments import ARMS, EXPERIMENTS, get_arm, get_experiment
@@ -35,6 +36,28 @@ def unexplained_lines(text):
 @pytest.mark.parametrize("name", ["smoke", "micro", "gpu", "paper"])
 def test_every_value_carries_the_papers_words_or_a_reason(name):
     assert unexplained_lines((PROFILE_DIR / f"{name}.yaml").read_text()) == []
+
+
+def test_a_number_without_a_dot_is_a_number():
+    assert load_profile("smoke", ["train.learning_rate=4e-4"]).train["learning_rate"] == 4e-4
+    assert load_profile("smoke", ["train.lr_scheduler_type=constant"]).train["lr_scheduler_type"] == "constant"
+
+
+def test_what_a_profile_says_of_a_base_wins_over_all_bases_and_loses_to_an_arm():
+    micro = load_profile("micro")
+
+    def rate(base, arm):
+        return make_cell(micro, base, get_arm(arm), 0).spec["train"]["learning_rate"]
+
+    assert rate("nano-s", "grpo") == micro.train["learning_rate"]
+    assert rate("nano-m", "grpo") == micro.bases["nano-m"].train["learning_rate"] != rate("nano-s", "grpo")
+    assert rate("nano-m", "gvpo") == rate("nano-s", "gvpo") == micro.arms["gvpo"]["learning_rate"]
+
+
+def test_table2_stands_on_the_base_in_the_role_of_the_papers():
+    table2 = get_experiment("table2")
+    assert table2.bases(load_profile("micro")) == ["nano-s-hard"]
+    assert table2.bases(load_profile("smoke")) == list(load_profile("smoke").bases)[:1]
 
 
 def test_a_bare_value_would_be_caught():

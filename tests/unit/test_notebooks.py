@@ -58,7 +58,7 @@ def test_table1_notebook_shows_table_and_figures_and_renders_byte_identically(tm
     table = build(make_cells(2, bases=BASES[:2], arms=("base", "grpo", "gcpo_expected"), questions=10))
     tables.write_table1(table, tmp_path / "local" / "micro" / "tables")
     env = {"GCPO_PROFILE": "micro", "GCPO_KIND": "local", "GCPO_RESULTS": str(tmp_path)}
-    notebook = REPO_ROOT / "notebooks" / "table1.py"
+    notebook = REPO_ROOT / "notebooks" / "table.py"
     first = notebooks.render(notebook, tmp_path / "a.ipynb", env)
     second = notebooks.render(notebook, tmp_path / "b.ipynb", env)
     assert first.read_bytes() == second.read_bytes()

@@ -1,8 +1,6 @@
 # %% [markdown]
-# # Table 1: pass@1 on five suites, three base models
-#
-# Reads a built table and draws it; computes nothing. `GCPO_PROFILE` and `GCPO_KIND` (`local` or `published`) choose the
-# table. Build it first: `make reproduce-table1`.
+# Reads a built table and draws it; computes nothing. `GCPO_TARGET`, `GCPO_PROFILE` and `GCPO_KIND` (`local` or
+# `published`) choose the table. Build it first, for example with `make reproduce-table1`.
 
 # %%
 import os
@@ -15,8 +13,10 @@ from repro.paths import results_dir
 
 profile = os.environ.get("GCPO_PROFILE", "micro")
 kind = os.environ.get("GCPO_KIND", "published")
+target = os.environ.get("GCPO_TARGET", "table1")
 folder = results_dir(profile, kind)
-table = tables.read_table(folder / "tables" / "table1.json")
+table = tables.read_table(folder / "tables" / f"{target}.json")
+display(Markdown(f"# {target.replace('table', 'Table ')}: {table.head.title}"))
 
 # %% [markdown]
 # ## The averages: printed in the paper, measured by others, measured here
