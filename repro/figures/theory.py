@@ -3,7 +3,6 @@
 The drawings are our own, made from the paper's definitions (Figures 1 and 2 there show the same objects).
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch, Polygon
 
+from gcpo.packing import CANDIDATE, INTEGRATED, QUERY, Node, graph, packed_mask
 from repro.figures import FAINT, INK, PAPER, look, new_figure, save, style
 from repro.theory import estimation_table, weight_table
 from repro.theory.gaps import break_even_share
@@ -83,52 +83,29 @@ def _headline(figure: Figure, message: str) -> None:
     figure.suptitle(message, x=0.01, ha="left", weight="bold", size=12)
 
 
-@dataclass(frozen=True)
-class Segment:
-    """A run of tokens in the packed row: label for the axis, and which other segments it sees, by index and kind."""
-
-    label: str
-    length: int
-    sees: tuple[tuple[int, int], ...]
+_KINDS = {QUERY: SEES_QUERY, CANDIDATE: SEES_CANDIDATES, INTEGRATED: SEES_INTEGRATED}
 
 
-def packed_segments(n: int, m: int, *, query: int = 2, tokens: int = 2) -> list[Segment]:
-    """The packed row q | y_0..y_{n-1} | y_{n,0}..y_{n,m-1} | copies (i, l) of y_i, with what the graph lets each see.
-
-    y_i sees q (fork). y_{n,l} sees q and every y_k (collider). Copy (i, l) scores y_i given x_{i,l}: it sees q, every
-    y_k but y_i, and y_{n,l}; never y_i itself, another copy or another y_{n,l'}.
-    """
-    segments = [Segment("$q$", query, ())]
-    candidates = list(range(1, n + 1))
-    segments += [Segment(f"$y_{i}$", tokens, ((0, SEES_QUERY),)) for i in range(n)]
-    everyone = tuple((k, SEES_CANDIDATES) for k in candidates)
-    segments += [Segment(f"$y_{{n,{draw}}}$", tokens, ((0, SEES_QUERY), *everyone)) for draw in range(m)]
-    for i in range(n):
-        for draw in range(m):
-            others = tuple((k, SEES_CANDIDATES) for k in candidates if k != i + 1)
-            seen = ((0, SEES_QUERY), *others, (n + 1 + draw, SEES_INTEGRATED))
-            segments.append(Segment(f"$y_{i}|x_{{{i},{draw}}}$", tokens, seen))
-    return segments
+def mask_of(nodes: list[Node], lengths: list[int]) -> np.ndarray:
+    """[length, length] int: the mask that shared keys run with; 0 hidden, otherwise the kind of edge."""
+    owner = np.repeat(np.arange(len(nodes)), lengths)
+    kinds = np.array([_KINDS.get(node.kind, 0) for node in nodes])[owner]
+    inside = owner[:, None] == owner[None, :]
+    return packed_mask(nodes, lengths).numpy() * np.where(inside, OWN, kinds[None, :])
 
 
-def mask_of(segments: list[Segment]) -> np.ndarray:
-    """[length, length] int: 0 hidden, otherwise the kind of edge; a segment is causal inside itself."""
-    starts = np.cumsum([0, *(s.length for s in segments)])
-    mask = np.zeros((starts[-1], starts[-1]), dtype=int)
-    for index, segment in enumerate(segments):
-        rows = slice(starts[index], starts[index + 1])
-        mask[rows, rows] = OWN * np.tri(segment.length, dtype=int)
-        for other, kind in segment.sees:
-            mask[rows, starts[other] : starts[other + 1]] = kind
-    return mask
+def _label(node: Node) -> str:
+    names = {QUERY: "$q$", CANDIDATE: f"$y_{node.candidate}$", INTEGRATED: f"$y_{{n,{node.draw}}}$"}
+    return names.get(node.kind, f"$y_{node.candidate}|x_{{{node.candidate},{node.draw}}}$")
 
 
 def attention_mask(n: int = 3, m: int = 2) -> Figure:
     """The graph as the attention mask of one packed row: rows read columns."""
-    segments = packed_segments(n, m)
-    mask = mask_of(segments)
+    nodes = graph(n, m)
+    lengths = [2] * len(nodes)
+    mask = mask_of(nodes, lengths)
     colours = ["white", "#5b6770", FORK, COLLIDER, look(1)["color"]]
-    starts = np.cumsum([0, *(s.length for s in segments)])
+    starts = np.cumsum([0, *lengths])
     centres = (starts[:-1] + starts[1:]) / 2 - 0.5
     with style():
         figure = new_figure(8.2, 7.2)
@@ -138,7 +115,7 @@ def attention_mask(n: int = 3, m: int = 2) -> Figure:
             thick = edge in (starts[1], starts[1 + n], starts[1 + n + m])
             for line in (axes.axhline, axes.axvline):
                 line(edge - 0.5, color=INK if thick else "#d5d5d5", lw=1.1 if thick else 0.6)
-        labels = [s.label for s in segments]
+        labels = [_label(node) for node in nodes]
         axes.set_yticks(centres, labels)
         axes.set_xticks(centres, labels, rotation=90)
         axes.tick_params(length=0, labeltop=True, labelbottom=False)

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from gcpo.packing import graph
 from repro.figures import audit as audit_figures
 from repro.figures import png
 from repro.figures import theory as theory_figures
-from repro.figures.theory import mask_of, packed_segments
+from repro.figures.theory import mask_of
 
 FIGURES = {**audit_figures.FIGURES, **theory_figures.FIGURES}
 
@@ -33,7 +34,8 @@ def test_mask_lets_each_token_read_what_the_graph_allows(n, m):
     owner = [("q",)] * query + [("y", i) for i in range(n) for _ in range(tokens)]
     owner += [("int", draw) for draw in range(m) for _ in range(tokens)]
     owner += [("copy", i, draw) for i in range(n) for draw in range(m) for _ in range(tokens)]
-    mask = mask_of(packed_segments(n, m, query=query, tokens=tokens))
+    nodes = graph(n, m)
+    mask = mask_of(nodes, [query] + [tokens] * (len(nodes) - 1))
     assert mask.shape == (len(owner), len(owner))
     for row, reader in enumerate(owner):
         for column, read in enumerate(owner):
@@ -49,7 +51,7 @@ def test_mask_lets_each_token_read_what_the_graph_allows(n, m):
 
 
 def test_no_token_reads_a_later_position():
-    mask = mask_of(packed_segments(4, 2))
+    mask = mask_of(graph(4, 2), [2] * 15)
     assert not np.triu(mask, 1).any()
     assert (np.diag(mask) == theory_figures.OWN).all()
 
