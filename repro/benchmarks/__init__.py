@@ -1,0 +1,1 @@
+"""The paper's benchmarks: loading, prompts, sampling protocols, grading, storage, scores and reports of real models."""
