@@ -161,7 +161,7 @@ EXPERIMENTS = {
         ),
         Experiment(
             "table2",
-            "Ablation: without advantage weighting, without the KL term; and the controls that the paper lacks",
+            "Ablation, and the controls that the paper lacks",
             "table",
             (
                 "base", "grpo", "grpo_rescaled", "gcpo_expected", "gcpo_no_weighting", "gcpo_no_kl", "gcpo_kappa_06",

@@ -9,6 +9,7 @@ import pytest
 
 from repro import readme, sft
 from repro.cli import build_parser
+from repro.experiments import EXPERIMENTS
 from repro.paths import REPO_ROOT
 from repro.tasks import build_tokenizer
 
@@ -30,6 +31,12 @@ def commands():
 def test_every_make_line_names_targets_that_exist(line):
     done = subprocess.run(["make", "-n", *shlex.split(line)[1:]], cwd=REPO_ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_make_help_has_a_line_with_its_cost_for_every_table_that_is_built():
+    makefile = (REPO_ROOT / "Makefile").read_text(encoding="utf-8")
+    for name in (name for name, experiment in EXPERIMENTS.items() if experiment.built):
+        assert re.search(rf"reproduce-{name} .*smoke \d+ min, micro \d+ min", makefile), name
 
 
 @pytest.mark.parametrize("line", [line for line in commands() if line.startswith("python -m repro")])
