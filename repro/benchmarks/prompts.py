@@ -75,7 +75,7 @@ def build_prompt(
 
 @dataclass(frozen=True)
 class Answer:
-    """The part of a completion that is graded; None where the thought was not closed. thought: whether there was one."""
+    """The part of a completion that is graded, None where a thought was not closed. thought: whether there was one."""
 
     text: str | None
     thought: bool

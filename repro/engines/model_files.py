@@ -56,7 +56,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def fingerprint(folder: Path) -> str:
-    """sha256 over names and contents of weights, configuration and tokenizer: equal for equal models, wherever they lie.
+    """sha256 over names and contents of weights, configuration and tokenizer: a moved model keeps it.
 
     The generation config counts only by its end tokens (`stop_token_ids`), so it is left out.
     """
