@@ -125,8 +125,8 @@ class Tree:
     ) -> int | None:
         """The child with the largest U, ties at random; None where a step not drawn yet has the largest.
 
-        branch: how many steps may be drawn at a node. While fewer were drawn, the next one takes part as a child of
-        value 0 and no visit; 0 leaves it out.
+        branch: how many steps may be drawn at a node. While fewer were drawn, the next one takes part as a child without
+        a visit; all that is known of its value is its parent's. 0 leaves it out.
         """
         scored = [
             (ucb(self.values[child], self.visits[child], max(1, self.visits[node]), exploration=exploration,
@@ -134,7 +134,7 @@ class Tree:
             for child in self.children[node]
         ]  # fmt: skip
         if self.draws[node] < branch:
-            scored.append((first_visit_value, None))
+            scored.append((self.values[node] + first_visit_value, None))
         top = max(score for score, _ in scored)
         return rng.choice([child for score, child in scored if score == top])
 

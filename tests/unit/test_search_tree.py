@@ -175,12 +175,12 @@ def test_long_search_finds_the_best_leaf_that_exhaustive_search_finds():
         assert tree.values[ROOT] <= values[best] + 1e-12
 
 
-def test_a_step_not_drawn_yet_competes_with_the_first_visit_value():
-    tree = Tree(visits=[2], draws=[1])
+def test_a_step_not_drawn_yet_competes_with_its_parents_value_and_the_first_visit_value():
+    tree = Tree(values=[0.25], visits=[2], draws=[1])
     tree.visits[tree.add(ROOT, 0.6)] = 2
     options = {"exploration": 0.5, "rng": random.Random(0), "branch": 2}
     known = ucb(0.6, 2, 2, exploration=0.5, first_visit_value=0)
-    assert tree.best_child(ROOT, first_visit_value=known + 0.01, **options) is None
-    assert tree.best_child(ROOT, first_visit_value=known - 0.01, **options) == 1
+    assert tree.best_child(ROOT, first_visit_value=known - 0.24, **options) is None
+    assert tree.best_child(ROOT, first_visit_value=known - 0.26, **options) == 1
     tree.draws[ROOT] = 2
-    assert tree.best_child(ROOT, first_visit_value=known + 0.01, **options) == 1
+    assert tree.best_child(ROOT, first_visit_value=known - 0.24, **options) == 1
