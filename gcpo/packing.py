@@ -1,8 +1,8 @@
 """The paper's graph as one packed row of tokens: which segment reads which, the attention mask, the positions.
 
 Packed order: q | y_0..y_{n-1} | y_{n,0}..y_{n,m-1} | copies (i, l), which score y_i or sample from x_{i,l}. `graph` is
-the one definition of who reads whom: the figure of the theory draws it and `gcpo.shared_kv` runs it. Does: indices and
-tensors. Does not: run a model or know a tokenizer.
+the one definition of who reads whom: the figure of the theory draws it, `gcpo.shared_context` runs it. Does: indices
+and tensors. Does not: run a model or know a tokenizer.
 """
 
 from __future__ import annotations
@@ -49,15 +49,19 @@ def graph(n: int, m: int, copies: Sequence[tuple[int, int | None]] | None = None
 
 
 def first_positions(nodes: Sequence[Node], lengths: Sequence[int]) -> list[int]:
-    """The position of each segment's first token: q from 0, y_i from P, y_{n,l} from P + T, copies from P + 2T.
+    """The position of each segment's first token: q from 0, y_i from P, y_{n,l} from P + T, copies from P + T + T'.
 
-    P: tokens of q. T: tokens of the longest candidate. All y_i start at P, so that no order is among them; that later
-    segments start after the longest one is not stated by any source: chosen because no reader then stands before what
-    it reads.
+    P: tokens of q. T, T': tokens of the longest candidate and of the longest integrated segment. All y_i start at P,
+    so that no order is among them. Not stated by any source: a stage starts where the longest segment of the stage
+    before it ends, so that no reader stands before what it reads; with equal lengths T' = T.
     """
-    query = sum(length for node, length in zip(nodes, lengths, strict=True) if node.kind == QUERY)
-    longest = max((length for node, length in zip(nodes, lengths, strict=True) if node.kind == CANDIDATE), default=0)
-    start = {QUERY: 0, CANDIDATE: query, INTEGRATED: query + longest, COPY: query + 2 * longest}
+
+    def longest(kind: str) -> int:
+        return max((length for node, length in zip(nodes, lengths, strict=True) if node.kind == kind), default=0)
+
+    candidates = longest(QUERY)
+    integrated = candidates + longest(CANDIDATE)
+    start = {QUERY: 0, CANDIDATE: candidates, INTEGRATED: integrated, COPY: integrated + longest(INTEGRATED)}
     return [start[node.kind] for node in nodes]
 
 
