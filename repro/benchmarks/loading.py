@@ -35,7 +35,7 @@ MATH500_IN_AIME = (
 class Problem:
     """One question. `golds`: other golds to report beside `gold`, by name; any of a name's golds counts as right.
 
-    A function to write has `code` and an empty gold.
+    A function to write has `code`, an empty gold and a `solution`, the canonical body.
     """
 
     id: str
@@ -43,6 +43,7 @@ class Problem:
     gold: str
     golds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     code: CodeProblem | None = None
+    solution: str = ""
 
 
 @dataclass(frozen=True)
@@ -293,7 +294,8 @@ def _problem(benchmark: Benchmark, row: Mapping[str, Any]) -> Problem:
 
 def _code_problem(row: Mapping[str, Any]) -> Problem:
     names = ("task_id", "prompt", "entry_point", "test")
-    return Problem(row["task_id"], row["prompt"], "", code=CodeProblem(**{name: row[name] for name in names}))
+    code = CodeProblem(**{name: row[name] for name in names})
+    return Problem(row["task_id"], row["prompt"], "", code=code, solution=row["canonical_solution"])
 
 
 def golds_digest(golds: Sequence[object]) -> str:

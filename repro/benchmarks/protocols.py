@@ -41,7 +41,7 @@ class Preset:
     name: str
     samples: Mapping[str, int]
     greedy: tuple[str, ...] = ()
-    # not stated: chosen because L2T (arXiv 2505.10425), which the paper follows, and DeepSeek-R1's card use 0.6 and 0.95
+    # not stated: chosen because L2T (arXiv 2505.10425), which the paper follows, and DeepSeek-R1 use 0.6 and 0.95
     temperature: float = 0.6
     top_p: float = 0.95  # not stated: as above
     top_k: int = 0  # not stated: off, because a model's generation config would otherwise decide (20 for Qwen2)
