@@ -311,14 +311,18 @@ def _from_hub(benchmark: Benchmark, revision: str | None) -> Loaded:
             f"{benchmark.name}: no revision of {copy.repo} is pinned here; pass --data-revision SHA "
             f"(its golds are checked), or set GCPO_DATA to a folder with {benchmark.file}"
         )
+    return check_copy(benchmark, revision, list(hub_rows(benchmark.name, copy.repo, copy.config, copy.split, revision)))
+
+
+def hub_rows(name: str, repo: str, config: str | None, split: str, revision: str) -> Sequence[Mapping[str, Any]]:
+    """The rows of a hub data set at a revision; nothing else fetches data. BadInput, led by `name`, if that fails."""
     from datasets import load_dataset
 
     try:
-        rows = list(load_dataset(copy.repo, copy.config, split=copy.split, revision=revision))
+        return load_dataset(repo, config, split=split, revision=revision)
     except (OSError, ValueError, RuntimeError) as error:  # offline, no such repository or revision, unreadable files
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInput(f"{benchmark.name}: cannot load {copy.repo} at {revision[:12]}: {line}") from None
-    return check_copy(benchmark, revision, rows)
+        raise BadInput(f"{name}: cannot load {repo} at {revision[:12]}: {line}") from None
 
 
 def check_copy(benchmark: Benchmark, revision: str, rows: Sequence[Mapping[str, Any]]) -> Loaded:
