@@ -19,7 +19,7 @@ import numpy as np
 
 from gcpo.search.keys import Slots
 from gcpo.search.policy import Continuation, Policy, Request
-from gcpo.search.tree import ROOT, Tree, weighted_vote
+from gcpo.search.tree import Tree, weighted_vote
 
 AnswerOf = Callable[[list[int], bool], Hashable | None]  # (completion ids without the end token, ended) -> its vote
 

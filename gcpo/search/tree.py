@@ -125,8 +125,8 @@ class Tree:
     ) -> int | None:
         """The child with the largest U, ties at random; None where a step not drawn yet has the largest.
 
-        branch: how many steps may be drawn at a node. While fewer were drawn, the next one takes part as a child without
-        a visit; all that is known of its value is its parent's. 0 leaves it out.
+        branch: how many steps may be drawn at a node. While fewer were drawn, the next one takes part as a child
+        without a visit; all that is known of its value is its parent's. 0 leaves it out.
         """
         scored = [
             (ucb(self.values[child], self.visits[child], max(1, self.visits[node]), exploration=exploration,
