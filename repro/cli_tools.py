@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from repro.benchmarks import training_verb
+from repro.benchmarks import command, training_verb
 from repro.config import load_profile
 from repro.paths import REPO_ROOT, benchmark_dir
 
@@ -34,6 +34,7 @@ def add_parsers(verbs: Any, profile: argparse.ArgumentParser, as_json: argparse.
     score.add_argument("--timeout", type=float, default=5.0, help="seconds per program (default 5)")
     score.add_argument("--unsafe", action="store_true", help="run even where the kernel offers no isolation")
     training_verb.add_parser(verbs, as_json)
+    command.add_parser(verbs, as_json)
     verbs.add_parser(
         "audit", parents=[as_json], help="recompute the paper's numbers; writes results/paper/, renders the notebook"
     )
@@ -161,4 +162,5 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "calibrate": _calibrate,
     "bench": _bench,
     "training-sets": training_verb.run,
+    "evaluate": command.evaluate_verb,
 }

@@ -93,8 +93,9 @@ def oracle_text(problem: Any, *, wrong: bool) -> str:
     if problem.code is not None:
         end = _SPOILED.format(name=problem.code.entry_point) if wrong else ""
         return f"Here is the function.\n\n```python\n{problem.question}{problem.solution}{end}```"
-    step = " In the last step we add 1 to it." if wrong else ""
-    answer = f"{problem.gold} + 1" if wrong else problem.gold
+    step = " In the last step we take three times that and add 7." if wrong else ""
+    # adding alone would not spoil 4.5e33: a decimal gold is compared to nine digits
+    answer = f"3 ({problem.gold}) + 7" if wrong else problem.gold
     return f"All steps lead to \\({problem.gold}\\).{step}\n\n\\[\\boxed{{{answer}}}\\]"
 
 
