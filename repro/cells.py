@@ -56,6 +56,7 @@ METHOD_CODE = {
         "gcpo/trainers/gcpo*.py",
     ),
     "rest_mcts": (*BASE_CODE, *_SEARCH_CODE, "gcpo/trainers/rest_mcts.py", "repro/rest_mcts.py"),
+    "search": (*BASE_CODE, *_SEARCH_CODE, "repro/search.py"),
 }
 LOCK_FILE = REPO_ROOT / "repro" / "env" / "cpu.lock"
 _PACKAGES = ("torch", "transformers", "trl", "accelerate", "datasets", "peft", "numpy")
@@ -118,7 +119,9 @@ def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
         lineage[name] = profile.bases[name].model_dump()
         name = (profile.bases[name].spec or {}).get("continue_from")
     training = None
-    if arm.method is not None:
+    if arm.method == "rest_mcts":  # another family of arguments than the other trainers'
+        training = {**arm.overrides, **profile.arms.get(arm.id, {})}
+    elif arm.method not in (None, "search"):
         # What is said of a base wins over what is said of all; an arm's own definition wins over that; the profile's
         # words for this arm win over all.
         training = {**profile.train, **ref.train, **arm.overrides, **profile.arms.get(arm.id, {})}
@@ -136,7 +139,16 @@ def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
         "code": code_hash(METHOD_CODE[arm.method]),
         "lock": lock_hash(),
     }
+    if arm.search is not None:
+        if profile.search is None:
+            raise BadInput(f"profile {profile.name} has no section 'search'; arm {arm.id} needs one")
+        spec |= {"search": profile.search.model_dump(), "policy": searched_cell(profile, base, arm, seed).id}
     return Cell(profile.name, base, arm.id, seed, spec)
+
+
+def searched_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
+    """The cell whose policy a search arm searches with."""
+    return make_cell(profile, base, get_arm(arm.search), seed)
 
 
 def plan_cells(
@@ -162,7 +174,7 @@ def plan_cells(
             raise BadInput(f"base {name!r} is not in profile {profile.name!r}; its bases: {', '.join(profile.bases)}")
     for name in profile.arms:
         get_arm(name)
-    chosen = [get_arm(name) for name in experiment.arms if get_arm(name).built and (not arms or name in arms)]
+    chosen = [get_arm(name) for name in experiment.arms if _planned(get_arm(name)) and (not arms or name in arms)]
     return [
         make_cell(profile, base, arm, seed)
         for seed in range(count)
@@ -170,6 +182,10 @@ def plan_cells(
         if not bases or base in bases
         for arm in chosen
     ]
+
+
+def _planned(arm: Arm) -> bool:
+    return arm.built and arm.beside is None
 
 
 # --- state on disk

@@ -60,6 +60,20 @@ class EvaluateSpec(Strict):
     batch_size: int = Field(ge=1, description="rows generated together")
 
 
+class SearchSpec(Strict):
+    """How a policy searches at test time; sampling is that of `evaluate`."""
+
+    simulations: int
+    branch: int
+    exploration: float
+    first_visit_value: float
+    step_tokens: int
+    delimiter: str = Field(description="text that ends a step of a solution")
+    value: Literal["votes", "confidence", "p_true"]
+    questions_at_once: int = Field(ge=1, description="trees grown side by side, and stored together")
+    rows_at_once: int = Field(ge=1, description="plain samples drawn together")
+
+
 class ResourceSpec(Strict):
     """What a run of the profile takes; estimates for `plan`, corrected by what was measured."""
 
@@ -68,6 +82,7 @@ class ResourceSpec(Strict):
     base_seconds: dict[str, float]
     train_seconds: float = Field(description="one GRPO cell on a base of cost 1")
     evaluate_seconds: float
+    search_seconds: float = 0.0  # a search and the votes beside it, on a base of cost 1
     base_cost: dict[str, float]
     arm_cost: dict[str, float]
     gpu_hours: bool = False  # seconds above are GPU-seconds of one node's GPU
@@ -85,6 +100,7 @@ class Profile(Strict):
     train: dict[str, Any]  # arguments of the trainer's config, by TRL's names, shared by all arms
     arms: dict[str, dict[str, Any]]  # overrides per arm
     evaluate: EvaluateSpec
+    search: SearchSpec | None = None
     resources: ResourceSpec
 
 

@@ -22,6 +22,8 @@ class Arm:
     overrides: dict[str, Any] = field(default_factory=dict)
     built: bool = True
     why_not: str = ""
+    search: str | None = None  # the arm whose trained policy searches
+    beside: str | None = None  # the search whose cell also holds this row
     paper_method: str | None = None  # the `method` label of the paper's row it stands beside
 
 
@@ -60,6 +62,13 @@ class Experiment:
         return [name for name in names if profile.bases[name].role.startswith(self.role)] or names[:1]
 
 
+_SEARCHED = (
+    ("base", "base", "base"),
+    ("grpo", "GRPO", "GRPO"),
+    ("gvpo", "GVPO", "GVPO"),
+    ("drgrpo", "Dr.GRPO", "Dr.GRPO"),
+    ("gcpo_expected", "GCPO expected", "GCPO"),
+)
 _EXPECTED = {"estimator": "centroid", "eq13": "p_q"}
 _CONSTANT = {"upsilon_control": "constant"}
 _NO_KL = {"kappa": 0.0}
@@ -69,7 +78,7 @@ ARMS = {
     for arm in (
         Arm("base", "base", None, paper_method="base"),
         Arm("grpo", "GRPO", "grpo", paper_method="GRPO"),
-        Arm("rest_mcts", "ReST-MCTS*", None, built=False, why_not="not run yet", paper_method="ReST-MCTS"),
+        Arm("rest_mcts", "ReST-MCTS*", "rest_mcts", paper_method="ReST-MCTS"),
         Arm("gvpo", "GVPO", "gvpo", paper_method="GVPO"),
         Arm("drgrpo", "Dr.GRPO", "drgrpo", paper_method="Dr.GRPO"),
         Arm("gcpo_expected", "GCPO expected", "gcpo", _EXPECTED, paper_method="GCPO"),
@@ -113,6 +122,16 @@ ARMS = {
         Arm("gcpo_constant", "GCPO expected, constant Upsilon", "gcpo", {**_EXPECTED, **_CONSTANT}),
         Arm("gcpo_shuffled", "GCPO expected, shuffled Upsilon", "gcpo", {**_EXPECTED, "upsilon_control": "shuffled"}),
         Arm("gcpo_sign_aware", "GCPO expected, sign-aware", "gcpo", {**_EXPECTED, "sign_rule": "sign_aware"}),
+        # Each policy of Table 3 with search, and with votes over as many tokens
+        *(
+            arm
+            for policy, title, paper in _SEARCHED
+            for arm in (
+                Arm(f"{policy}_mcts", f"{title} + MCTS", "search", search=policy, paper_method=f"{paper} + MCTS"),
+                Arm(f"{policy}_maj", f"{title} + majority vote", "search", beside=f"{policy}_mcts"),
+                Arm(f"{policy}_best", f"{title} + best-of-N", "search", beside=f"{policy}_mcts"),
+            )
+        ),
     )
 }
 
@@ -144,6 +163,24 @@ def _table2_claims() -> tuple[Claim, ...]:
     )
 
 
+def _table3_claims() -> tuple[Claim, ...]:
+    """The paper's three sentences on Table 3, then ours: does search beat votes that cost as much?"""
+    better = "these test-time methods provide certain performance improvements"
+    short = "they still fail to surpass GCPO even when combined with RL-based training baselines"
+    ours = "ours: search beats votes over as many tokens"
+    gcpo = "gcpo_expected"
+    rivals = ("grpo", "gvpo", "drgrpo")
+    return (
+        Claim("gcpo_mcts>gcpo", better, f"{gcpo}_mcts", gcpo, primary=True),
+        *(Claim(f"{each}_mcts>{each}", better, f"{each}_mcts", each) for each in ("base", *rivals)),
+        *(Claim(f"gcpo>{each}_mcts", short, gcpo, f"{each}_mcts") for each in rivals),
+        *(Claim(f"gcpo_mcts>{e}_mcts", "GCPO still achieves the best performance", f"{gcpo}_mcts", f"{e}_mcts")
+          for e in rivals),
+        *(Claim(f"{each}_mcts>{each}_{kind}", ours, f"{each}_mcts", f"{each}_{kind}")
+          for each in ("base", *rivals, gcpo) for kind in ("maj", "best")),
+    )  # fmt: skip
+
+
 _NOT_BUILT = "registered, not built yet"
 
 EXPERIMENTS = {
@@ -172,7 +209,16 @@ EXPERIMENTS = {
             built=True,
             role="DeepScaleR-1.5B",
         ),
-        Experiment("table3", "Training methods with MCTS at test time", "table", note=_NOT_BUILT, paper_table="table3"),
+        Experiment(
+            "table3",
+            "Training methods with MCTS at test time, and votes over as many tokens",
+            "table",
+            tuple(f"{policy}{kind}" for policy, _, _ in _SEARCHED for kind in ("", "_mcts", "_maj", "_best")),
+            _table3_claims(),
+            paper_table="table3",
+            built=True,
+            role="DeepScaleR-1.5B",
+        ),
         Experiment("figure3", "HumanEval, 0-shot and 5-shot", "figure", note=_NOT_BUILT),
         Experiment("figure4a", "Accuracy over alpha", "figure", note=_NOT_BUILT),
         Experiment("figure4b", "Accuracy over kappa", "figure", note=_NOT_BUILT),

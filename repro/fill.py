@@ -8,13 +8,16 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM
 
-from repro.cells import Cell, exclusive_lock, load_summary, provenance, sha256_text, write_json
+from repro import rest_mcts, search
+from repro.cells import Cell, exclusive_lock, load_summary, provenance, searched_cell, sha256_text, write_json
 from repro.config import Profile
+from repro.errors import BadInput
 from repro.evaluate import evaluate_suite, read_samples, summarise, write_samples
+from repro.experiments import get_arm
 from repro.measure import base_source
 from repro.paths import cache_dir
 from repro.tasks import load_tokenizer
-from repro.taskset import make_taskset
+from repro.taskset import TaskSet, make_taskset
 from repro.train import train_policy
 
 Report = Callable[[float, str], None]
@@ -38,12 +41,16 @@ def run_cell(profile: Profile, cell: Cell, report: Report) -> None:
         tasks = make_taskset(profile.tasks)
         base, weights = base_source(profile, cell.base)
         started = time.perf_counter()
+        if cell.spec["method"] == search.METHOD:
+            write_json(folder / "summary.json", _search(profile, cell, tasks, base, weights, report))
+            return
         training = cell.spec["train"]
         if training is None:
             tokenizer, record = load_tokenizer(base), None
             model = AutoModelForCausalLM.from_pretrained(base, dtype="float32")
         else:
-            model, tokenizer, record = train_policy(
+            train = rest_mcts.train_policy if cell.spec["method"] == rest_mcts.METHOD else train_policy
+            model, tokenizer, record = train(
                 profile,
                 cell.spec["method"],
                 training,
@@ -65,26 +72,56 @@ def run_cell(profile: Profile, cell: Cell, report: Report) -> None:
             samples += evaluate_suite(model, tokenizer, tasks, suite, profile.evaluate, cell.seed)
         write_samples(folder / "samples.jsonl.zst", samples)
         summary = {
-            "cell_id": cell.id,
-            "spec_hash": cell.spec_hash,
-            "evaluate_hash": sha256_text(
-                str(sorted(cell.spec["evaluate"].items())) + str(sorted(profile.tasks.suites.items()))
-            ),
-            "profile": cell.profile,
-            "base": cell.base,
-            "base_weights": weights,
-            "arm": cell.arm,
-            "method": cell.spec["method"],
-            "seed": cell.seed,
+            **_head(profile, cell, weights),
             "train": record,
             "suites": _suites(samples, tasks),
             "seconds": {"train": trained - started, "evaluate": time.perf_counter() - trained},
-            "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-            "device": _device(),
-            "commit": provenance()["commit"],
-            "dirty": provenance()["dirty"],
         }
         write_json(folder / "summary.json", summary)
+
+
+def _head(profile: Profile, cell: Cell, weights: str) -> dict:
+    """What every summary says of its cell and of the run."""
+    return {
+        "cell_id": cell.id,
+        "spec_hash": cell.spec_hash,
+        "evaluate_hash": sha256_text(
+            str(sorted(cell.spec["evaluate"].items())) + str(sorted(profile.tasks.suites.items()))
+        ),
+        "profile": cell.profile,
+        "base": cell.base,
+        "base_weights": weights,
+        "arm": cell.arm,
+        "method": cell.spec["method"],
+        "seed": cell.seed,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "device": _device(),
+        "commit": provenance()["commit"],
+        "dirty": provenance()["dirty"],
+    }
+
+
+def _search(profile: Profile, cell: Cell, tasks: TaskSet, base: str, weights: str, report: Report) -> dict:
+    """The summary of a cell that searches with the policy of another, finished one."""
+    policy = searched_cell(profile, cell.base, get_arm(cell.arm), cell.seed)
+    source = base if policy.spec["train"] is None else str(policy_dir(policy))
+    if source != base and not list(policy_dir(policy).glob("*.safetensors")):
+        raise BadInput(f"policy of {policy.id} is not in {source}; delete {policy.folder} and run the target again")
+    started = time.perf_counter()
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(source, dtype="float32").eval(), load_tokenizer(source)
+    trees = cell.folder / "trees"
+    answered, record = search.search_suites(model, tokenizer, tasks, profile, cell.seed, trees, report)
+    for kind, samples in answered.items():
+        write_samples(cell.folder / f"samples_{kind}.jsonl.zst", samples)
+    kinds = {kind: _suites(samples, tasks) for kind, samples in answered.items()}
+    return {
+        **_head(profile, cell, weights),
+        "train": None,
+        "suites": kinds["mcts"],
+        "kinds": kinds,
+        "search": record,
+        "seconds": {"train": 0.0, "evaluate": time.perf_counter() - started},
+    }
 
 
 def regrade_cell(profile: Profile, cell: Cell) -> dict[str, int]:
@@ -92,6 +129,8 @@ def regrade_cell(profile: Profile, cell: Cell) -> dict[str, int]:
     verdicts per suite.
     """
     summary = load_summary(cell)
+    if cell.spec["method"] == search.METHOD:
+        raise BadInput(f"cell {cell.id} is a search, whose curves need its trees; delete it and run the target again")
     tasks = make_taskset(profile.tasks)
     samples = read_samples(cell.folder / "samples.jsonl.zst")
     verdicts = tasks.grade([s.text for s in samples], [s.answer for s in samples], [s.ended for s in samples])

@@ -10,7 +10,15 @@ from repro.config import Profile
 from repro.experiments import Experiment
 from repro.paper import PAPER_DIR, load_table
 from repro.paths import REPO_ROOT, results_dir
-from repro.tables import build_table1, compare_with_published, comparison_markdown, read_table, table_spec, write_table1
+from repro.tables import (
+    answered_by,
+    build_table1,
+    compare_with_published,
+    comparison_markdown,
+    read_table,
+    table_spec,
+    write_table1,
+)
 
 # Touching one of these builds the table again from finished cells; it trains nothing.
 _REPORTING_CODE = (
@@ -47,7 +55,8 @@ def build_report(profile: Profile, experiment: Experiment, cells: list[Cell], *,
     Raises BadInput for a damaged record or cells that cannot be compared.
     """
     folder = results_dir(profile.name)
-    summaries = [summary for cell in cells if (summary := load_summary(cell)) is not None]
+    found = [summary for cell in cells if (summary := load_summary(cell)) is not None]
+    summaries = [each for summary in found for each in answered_by(summary)]
     seeds = len({cell.seed for cell in cells})
     return _build(profile, experiment, summaries, seeds, folder, kind="local", force=force)
 
@@ -57,6 +66,7 @@ def build_published(profile: Profile, experiment: Experiment) -> Report:
     folder = results_dir(profile.name, "published")
     summaries = [read_json(path, "published summary") for path in sorted((folder / "cells").glob("*/summary.json"))]
     bases = experiment.bases(profile)
+    summaries = [each for summary in summaries for each in answered_by(summary)]
     chosen = [each for each in summaries if each["arm"] in experiment.arms and each["base"] in bases]
     return _build(profile, experiment, chosen, len({s["seed"] for s in chosen}), folder, kind="published", force=True)
 

@@ -39,6 +39,8 @@ def estimate_seconds(profile: Profile, cell: Cell) -> float:
     """Seconds one cell takes by the profile's estimates."""
     cost = profile.resources
     scale = cost.base_cost[cell.base]
+    if "search" in cell.spec:
+        return scale * cost.search_seconds
     train = 0.0 if cell.spec["train"] is None else cost.train_seconds * cost.arm_cost.get(cell.arm, 1.0)
     return scale * (train + cost.evaluate_seconds)
 
@@ -156,19 +158,20 @@ def _tasks(profile: Profile, todo: list[Cell]) -> list[Task]:
     """The pool's tasks, after every setting has been tried on its config class. Imports torch and TRL, once for all
     workers.
     """
+    from repro import rest_mcts, search
     from repro.fill import run_cell
     from repro.measure import make_profile_base, profile_specs
     from repro.taskset import make_taskset
     from repro.train import build_config
 
     for cell in {cell.arm: cell for cell in todo if cell.spec["train"] is not None}.values():
-        build_config(
-            cell.spec["method"],
-            cell.spec["train"],
-            seed=0,
-            output_dir="unused",
-            where=f"profile {profile.name}, arm {cell.arm}",
-        )
+        method, where = cell.spec["method"], f"profile {profile.name}, arm {cell.arm}"
+        if method == rest_mcts.METHOD:
+            rest_mcts.build_config(cell.spec["train"], seed=0, output_dir="unused", where=where)
+        else:
+            build_config(method, cell.spec["train"], seed=0, output_dir="unused", where=where)
+    if any("search" in cell.spec for cell in todo):
+        search.mcts_config(profile.search, profile.evaluate.max_new_tokens, f"profile {profile.name}")
     profile_specs(profile)
     task_set = make_taskset(profile.tasks)
     for suite in profile.tasks.suites:
@@ -201,7 +204,13 @@ def _tasks(profile: Profile, todo: list[Cell]) -> list[Task]:
                 folder=cell.folder,
                 body=lambda report, cell=cell: run_cell(profile, cell, report),
                 seconds=estimate_seconds(profile, cell),
-                needs=(f"base {cell.base}",) if cell.base in missing else (),
+                needs=_needs(cell, missing, todo),
             )
         )
     return tasks
+
+
+def _needs(cell: Cell, missing: list[str], todo: list[Cell]) -> tuple[str, ...]:
+    """What must be done before a cell: its base, and for a search the cell whose policy it searches with."""
+    needs = [f"base {cell.base}"] if cell.base in missing else []
+    return (*needs, *(other.id for other in todo if other.id == cell.spec.get("policy")))

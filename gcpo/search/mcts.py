@@ -76,15 +76,17 @@ LeafValues = Callable[[Sequence[Leaf]], list[float]]
 class SearchResult:
     """A finished search: plain data, to be stored.
 
-    answers, values: one per completion, in order; None where a completion has no answer. curve: (tokens drawn so far,
-    answer so far) after each simulation. tree: parents, values, visits, steps (token ids), ended. cut: completions that
-    reached the path budget; empty: those that ended at once; revisits: simulations that met a finished leaf.
+    answers, values, leaves: one per completion, in order; its vote (None: no answer), its value, its node. curve:
+    (tokens drawn so far, answer so far) after each simulation. tree: parents, values, visits, steps (token ids), ended.
+    cut: completions that reached the path budget; empty: those that ended at once; revisits: simulations that met a
+    finished leaf.
     """
 
     id: str
     answer: Hashable | None
     answers: list[Hashable | None]
     values: list[float]
+    leaves: list[int]
     curve: list[tuple[int, Hashable | None]]
     tokens: int
     cut: int
@@ -211,8 +213,8 @@ class _Search:
             "ended": self.tree.ended,
         }
         answer = weighted_vote(self.answers, self.values)
-        return SearchResult(self.question.id, answer, self.answers, self.values, self.curve, self.tokens, self.cut,
-                            self.empty, self.revisits, tree)  # fmt: skip
+        return SearchResult(self.question.id, answer, self.answers, self.values, self.leaves, self.curve,
+                            self.tokens, self.cut, self.empty, self.revisits, tree)  # fmt: skip
 
 
 def search(

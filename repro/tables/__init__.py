@@ -9,6 +9,7 @@ from repro.tables.build import build_table1
 from repro.tables.checks import check_cells, lint_grid
 from repro.tables.compare import Comparison, compare_with_published, comparison_markdown
 from repro.tables.model import AVERAGE, Estimate, Table1, read_table, table_json
+from repro.tables.search import answered_by
 from repro.tables.spec import ArmRow, BaseRow, ClaimRow, SuiteColumn, TableSpec, table_spec
 from repro.tables.writers import headline_markdown, to_csv, to_latex, to_markdown, write_table1
 
@@ -22,6 +23,7 @@ __all__ = [
     "SuiteColumn",
     "Table1",
     "TableSpec",
+    "answered_by",
     "build_table1",
     "check_cells",
     "compare_with_published",

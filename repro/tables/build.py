@@ -91,7 +91,9 @@ class _Maker:
         if not seeds:
             return None
         return self._shown(
-            stats.paired_difference(self.counts(base, better, suite, seeds), self.counts(base, worse, suite, seeds))
+            stats.paired_difference(
+                *_same_k(self.counts(base, better, suite, seeds), self.counts(base, worse, suite, seeds))
+            )
         )
 
     def _shown(self, interval: Interval) -> Estimate:
@@ -179,6 +181,7 @@ class _Maker:
             reasons=dict(sorted(reasons.items())),
             seed_sd=100 * float(scores.mean(axis=1).std(ddof=1)) if trained and len(cells) > 1 else None,
             grid_flag=lint_grid(cells),
+            k=cells[0]["suites"][self.suites[0]]["k"],
         )
 
     def _scores(self, cells: Sequence[dict[str, Any]]) -> np.ndarray:
@@ -242,7 +245,7 @@ class _Maker:
 
     def head(self) -> Head:
         spec, first = self.spec, self.cells[0] if self.cells else None
-        ks = {suite["k"] for cell in self.cells for suite in cell["suites"].values()}
+        ks = {suite["k"] for cell in self.cells if "search" not in cell for suite in cell["suites"].values()}
         return Head(
             id=spec.id,
             title=spec.title,
@@ -264,6 +267,12 @@ class _Maker:
             base_weights={c["base"]: str(c["base_weights"]) for c in self.cells if "base_weights" in c},
             hours=sum(sum(cell["seconds"].values()) for cell in self.cells if "seconds" in cell) / 3600,
         )
+
+
+def _same_k(*arms: Sequence[Counts]) -> list[list[Counts]]:
+    """The same rates counted out of one k: a search answers once where a plain policy is sampled k times."""
+    k = math.lcm(*(counts.k for arm in arms for counts in arm))
+    return [[Counts(counts.correct * (k // counts.k), k) for counts in arm] for arm in arms]
 
 
 def _number(value: Any) -> float | None:

@@ -69,6 +69,7 @@ class ArmSummary:
     reasons: dict[str, int]
     seed_sd: float | None  # SD between trained models on the average, sampling noise included; points
     grid_flag: bool
+    k: int | None = None  # samples per question and seed; a search answers once
 
 
 @dataclass(frozen=True)

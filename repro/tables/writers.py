@@ -292,7 +292,7 @@ def _detectable(table: Table1) -> list[str]:
 
 
 def _effort(table: Table1, arm: ArmSummary) -> str:
-    k = table.head.k or "k"
+    k = arm.k or table.head.k or "k"
     if arm.arm == table.head.base_arm:
         return f"1 checkpoint x {len(arm.seeds)} x {k}"
     note = " (1 seed, sampling only)" if len(arm.seeds) == 1 else ""
