@@ -8,18 +8,23 @@ readers it has. Gradients flow to whatever was encoded with gradients on. Decode
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
-from transformers import Cache, DynamicCache, PreTrainedModel
+from transformers import AttentionInterface, Cache, DynamicCache, DynamicLayer, PreTrainedModel
 
 from gcpo.packing import Node, packed_mask, packed_positions
 
 Ids = list[int]
 _MASKED_ATTENTION = ("sdpa", "eager")
+_GROUPED = "gcpo_grouped_sdpa"
+_COMPACT_AT = 0.125  # measured: cutting the batch at every ended row copies more than the ended rows cost
 
 
 def check_model(model: PreTrainedModel) -> None:
@@ -37,7 +42,7 @@ def check_model(model: PreTrainedModel) -> None:
 def as_attention_mask(mask: Tensor, model: PreTrainedModel) -> Tensor:
     """A boolean mask [rows, Q, K] as the model takes it: [rows, 1, Q, K], additive for eager attention."""
     mask = mask.unsqueeze(1)
-    if model.config._attn_implementation == "sdpa":
+    if model.config._attn_implementation != "eager":
         return mask
     floor = torch.finfo(model.dtype).min
     return torch.zeros(mask.shape, dtype=model.dtype, device=mask.device).masked_fill(~mask, floor)
@@ -146,30 +151,93 @@ class KeyPool:
         """Encode new tokens and keep those that others may read (bool per token). Returns their places, per row."""
         _, cache, real = self.run(model, readers, rows)
         kept = pad_sequence(list(readable), batch_first=True).to(real.device)
-        return self.add(cache, torch.nn.functional.pad(kept, (real.size(1) - kept.size(1), 0)))
+        return self.add(cache, F.pad(kept, (real.size(1) - kept.size(1), 0)))
 
 
 def score(
     model: PreTrainedModel,
     pool: KeyPool,
     readers: Sequence[Reader],
+    leads: Sequence[Ids],
     outputs: Sequence[Ids],
     *,
-    lead: Ids,
     temperature: float,
 ) -> tuple[Tensor, Tensor]:
     """Each output after what its reader reads: (log-probs [rows, T], states [rows, T, dim]), 0 at padding.
 
-    lead: the tokens that stand before every output and score its first one, at least one. The state at t is that of
-    output token t itself, which predicts t + 1. Gradients flow to the outputs' own computation, and further where the
-    pool was filled with gradients on.
+    leads: the tokens that stand before each output and score its first one, at least one. The state at t is that of
+    output token t itself, which predicts t + 1. Gradients flow to the computation of leads and outputs, and further
+    where the pool was filled with gradients on.
     """
-    states, _, real = pool.run(model, readers, [[*lead, *output] for output in outputs])
-    before, mask = len(lead) - 1, real[:, real.size(1) - states.size(1) + len(lead) :]
+    rows = [[*lead, *output] for lead, output in zip(leads, outputs, strict=True)]
+    states, _, _ = pool.run(model, readers, rows)
     targets = pad_sequence([torch.tensor(output, dtype=torch.long) for output in outputs], batch_first=True)
-    logps = token_logps(model, states[:, before:-1], targets.to(states.device), temperature)
-    own = states[:, len(lead) :] * mask.unsqueeze(-1)
-    return logps.masked_fill(~mask, 0.0), own
+    mask = pad_sequence([torch.ones(len(output), dtype=torch.bool) for output in outputs], batch_first=True)
+    targets, mask = targets.to(states.device), mask.to(states.device)
+    first = torch.tensor([len(lead) for lead in leads], device=states.device)
+    at = (first.unsqueeze(1) + torch.arange(targets.size(1), device=states.device)).clamp(max=states.size(1) - 1)
+    row = torch.arange(len(rows), device=states.device).unsqueeze(1)
+    logps = token_logps(model, states[row, at - 1], targets, temperature)
+    return logps.masked_fill(~mask, 0.0), states[row, at] * mask.unsqueeze(-1)
+
+
+class RoomyLayer(DynamicLayer):
+    """A cache layer with room for tokens to come: a decoding step writes its own token and copies nothing."""
+
+    def __init__(self, keys: Tensor, values: Tensor, room: int) -> None:
+        super().__init__()
+        self.lazy_initialization(keys, values)
+        self._buffers = [F.pad(states, (0, 0, 0, room)) for states in (keys, values)]
+        self._show(keys.size(2))
+
+    def _show(self, length: int) -> None:
+        self.keys, self.values = (buffer[:, :, :length] for buffer in self._buffers)
+
+    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        start = self.keys.size(2)
+        for buffer, states in zip(self._buffers, (key_states, value_states), strict=True):
+            buffer[:, :, start : start + states.size(2)] = states
+        self._show(start + key_states.size(2))
+        return self.keys, self.values
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep some rows. They move to the front of the buffers; `indices` increase."""
+        length = self.keys.size(2)
+        for buffer in self._buffers:
+            buffer[: len(indices), :, :length] = buffer[indices, :, :length]
+        self._buffers = [buffer[: len(indices)] for buffer in self._buffers]
+        self._show(length)
+
+
+def _grouped_attention(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor,
+    scaling: float | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Attention of one new token per row whose query heads share keys, without a copy of the keys for every head."""
+    rows, heads, _, size = query.shape
+    shared = query.view(rows, key.size(1), heads // key.size(1), size)
+    output = F.scaled_dot_product_attention(shared, key, value, attn_mask=attention_mask, scale=scaling)
+    return output.reshape(rows, 1, heads, size), None
+
+
+AttentionInterface.register(_GROUPED, _grouped_attention)
+
+
+@contextmanager
+def _one_token_at_a_time(model: PreTrainedModel) -> Iterator[None]:
+    """Inside the block every forward has one new token per row and may attend in the way that is made for it."""
+    config, before = model.config, model.config._attn_implementation
+    if before == "sdpa":
+        config._attn_implementation = _GROUPED
+    try:
+        yield
+    finally:
+        config._attn_implementation = before
 
 
 @torch.no_grad()
@@ -177,55 +245,52 @@ def sample(
     model: PreTrainedModel,
     pool: KeyPool,
     readers: Sequence[Reader],
-    lead: Sequence[Ids],
+    leads: Sequence[Ids],
     *,
     max_new_tokens: int,
     eos_ids: Sequence[int],
     pick: Callable[[Tensor], Tensor],
     states_wanted: bool = False,
 ) -> tuple[list[Ids], list[Tensor]]:
-    """One output per reader, token by token, after its own `lead` tokens; rows that have ended leave the batch.
+    """One output per reader, token by token, after its own `leads` tokens; rows that have ended leave the batch.
 
     pick: logits [rows, vocabulary] -> tokens [rows]. states_wanted: also the state of every output token, the last one
     included, which costs one more step per row.
     Returns (outputs, EOS included where reached; per output its states [T, dim], empty unless wanted).
     """
-    states, cache, seen = pool.run(model, readers, lead)
+    states, filled, seen = pool.run(model, readers, leads)
     device, rows = states.device, len(readers)
-    lengths = torch.tensor([len(part) for part in lead], device=device)
+    lengths = torch.tensor([len(lead) for lead in leads], device=device)
     latest = states[torch.arange(rows, device=device), lengths - 1]
     positions = torch.tensor([reader.start for reader in readers], device=device) + lengths
+    cache = Cache(layers=[RoomyLayer(layer.keys, layer.values, max_new_tokens) for layer in filled.layers])
+    del filled
     ends = torch.tensor(list(eos_ids), device=device)
     tokens = torch.zeros(rows, max_new_tokens, dtype=torch.long, device=device)
     counts = torch.zeros(rows, dtype=torch.long, device=device)
     record = states.new_zeros(rows, max_new_tokens, states.size(-1)) if states_wanted else None
-    alive = torch.arange(rows, device=device)
-    for step in range(max_new_tokens):
-        picked = pick(model.get_output_embeddings()(latest).float())
-        tokens[alive, step] = picked
-        counts[alive] = step + 1
-        open_ = ~torch.isin(picked, ends) & (step + 1 < max_new_tokens)
-        if not states_wanted:
-            if not open_.any():
+    # rows in the batch, and which of them still want a token; with states wanted, the last one has to be fed as well
+    row, growing = torch.arange(rows, device=device), torch.ones(rows, dtype=torch.bool, device=device)
+    with _one_token_at_a_time(model):
+        for step in range(max_new_tokens):
+            picked = pick(model.get_output_embeddings()(latest).float())
+            fed = growing
+            tokens[row[growing], step] = picked[growing]
+            counts[row[growing]] = step + 1
+            growing = growing & ~torch.isin(picked, ends) & (step + 1 < max_new_tokens)
+            if not growing.any() and not states_wanted:
                 break
-            alive, picked, seen, positions = _kept(open_, cache, alive, picked, seen, positions)
-        seen = torch.cat([seen, seen.new_ones(len(seen), 1)], dim=1)
-        latest = forward(model, picked.unsqueeze(1), positions.unsqueeze(1), seen.unsqueeze(1), cache)[:, 0]
-        positions = positions + 1
-        if states_wanted:
-            record[alive, step] = latest
-            if not open_.any():
+            seen = torch.cat([seen, seen.new_ones(len(seen), 1)], dim=1)
+            latest = forward(model, picked.unsqueeze(1), positions.unsqueeze(1), seen.unsqueeze(1), cache)[:, 0]
+            positions = positions + 1
+            if states_wanted:
+                record[row[fed], step] = latest[fed]
+            if not growing.any():
                 break
-            alive, latest, seen, positions = _kept(open_, cache, alive, latest, seen, positions)
+            if growing.float().mean() <= 1 - _COMPACT_AT:
+                kept = growing.nonzero().flatten()
+                cache.batch_select_indices(kept)
+                row, growing, latest, seen, positions = (t[kept] for t in (row, growing, latest, seen, positions))
     ends_at = counts.tolist()
-    outputs = [row[:count] for row, count in zip(tokens.tolist(), ends_at, strict=True)]
+    outputs = [ids[:count] for ids, count in zip(tokens.tolist(), ends_at, strict=True)]
     return outputs, [record[r, :count] for r, count in enumerate(ends_at)] if states_wanted else []
-
-
-def _kept(keep: Tensor, cache: Cache, *per_row: Tensor) -> tuple[Tensor, ...]:
-    """The rows to go on with, and the cache cut to them."""
-    if keep.all():
-        return per_row
-    index = keep.nonzero().flatten()
-    cache.batch_select_indices(index)
-    return tuple(t[index] for t in per_row)

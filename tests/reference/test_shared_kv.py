@@ -65,7 +65,7 @@ def shared(model, group, integrated, copies, layout=LAYOUT, *, context=None, ord
     readings = [references.without(group, i, [] if draw is None else [drawn[draw]], order=order) for i, draw in copies]
     readers = context.readers(readings, COPY)
     outputs = [group.candidates[i] for i, _ in copies]
-    logps, states = score(model, context.pool, readers, outputs, lead=context.lead, temperature=1.0)
+    logps, states = score(model, context.pool, readers, [context.lead] * len(outputs), outputs, temperature=1.0)
     return [(logps[r, : len(y)], states[r, : len(y)]) for r, y in enumerate(outputs)]
 
 
@@ -128,7 +128,9 @@ def test_groups_of_any_lengths_share_a_batch(several):
     context.add_groups(several)
     readings = [references.without(g, i) for g in several for i in range(len(g.candidates))]
     outputs = [y for g in several for y in g.candidates]
-    logps, _ = score(MODEL, context.pool, context.readers(readings, COPY), outputs, lead=context.lead, temperature=1.0)
+    logps, _ = score(
+        MODEL, context.pool, context.readers(readings, COPY), [[SEP]] * len(outputs), outputs, temperature=1.0
+    )
     alone = [pair for g in several for pair in packed(MODEL, g, [], [(i, None) for i in range(len(g.candidates))])]
     for row, (want, _) in zip(logps, alone, strict=True):
         torch.testing.assert_close(row[: len(want)], want, rtol=1e-9, atol=1e-9)
@@ -146,7 +148,7 @@ def test_a_copy_does_not_depend_on_the_y_i_it_leaves_out():
         context = SharedContext(MODEL, references)
         context.add_groups([group])
         readers = context.readers([references.without(group, 0)], COPY)
-        contexts.append(score(MODEL, context.pool, readers, [[6, 6]], lead=[SEP], temperature=1.0)[0])
+        contexts.append(score(MODEL, context.pool, readers, [[SEP]], [[6, 6]], temperature=1.0)[0])
     assert len(changed.candidates[0]) == len(GROUP.candidates[0])
     torch.testing.assert_close(*contexts, rtol=1e-12, atol=1e-12)
 
@@ -224,7 +226,7 @@ def test_gradients_equal_those_of_the_packed_row_with_and_without_the_context_s_
         with torch.set_grad_enabled(context_grad):
             context.add_groups([GROUP])
             readers = context.readers([references.without(GROUP, i, [drawn]) for i, _ in copies], COPY)
-        logps, _ = score(model, context.pool, readers, GROUP.candidates, lead=[SEP], temperature=1.0)
+        logps, _ = score(model, context.pool, readers, [[SEP]] * 3, GROUP.candidates, temperature=1.0)
         return [(row, None) for row in logps]
 
     ours, whole = gradients(reused), gradients(lambda: packed(model, GROUP, integrated, copies))
@@ -259,7 +261,7 @@ def test_sampling_continues_as_a_forward_pass_over_the_packed_row_would():
     assert bare == outputs and nothing == []
     assert len({len(y) for y in outputs}) > 1
     for reader, y, seen in zip(readers, outputs, states, strict=True):
-        logps, want = score(model, context.pool, [reader], [y], lead=[SEP], temperature=1.0)
+        logps, want = score(model, context.pool, [reader], [[SEP]], [y], temperature=1.0)
         torch.testing.assert_close(seen, want[0], rtol=1e-9, atol=1e-9)
         hidden = torch.cat([context.pool.run(model, [reader], [[SEP]])[0][0], want[0, :-1]])
         assert model.get_output_embeddings()(hidden).argmax(dim=-1).tolist() == y
@@ -282,7 +284,7 @@ def test_sampled_frequencies_are_the_model_s_probabilities():
     )  # fmt: skip
     counts = torch.bincount(torch.tensor(outputs).flatten(), minlength=19) / draws
     probs = torch.stack(
-        [score(model, context.pool, [reader], [[t]], lead=[SEP], temperature=1.0)[0][0, 0].exp() for t in range(19)]
+        [score(model, context.pool, [reader], [[SEP]], [[t]], temperature=1.0)[0][0, 0].exp() for t in range(19)]
     )
     assert probs.sum().item() == pytest.approx(1, abs=1e-5)
     assert (counts - probs).abs().max() < 4 * (0.25 / draws) ** 0.5
@@ -297,7 +299,7 @@ def test_an_integrated_output_is_encoded_after_what_it_was_drawn_from():
         context.add_groups([GROUP])
         reading = references.without(GROUP, 0, [Drawn([9, 9], source)])
         readers = context.readers([reading], COPY)
-        results.append(score(MODEL, context.pool, readers, [[5, 5]], lead=[SEP], temperature=1.0)[0])
+        results.append(score(MODEL, context.pool, readers, [[SEP]], [[5, 5]], temperature=1.0)[0])
     for a, b in itertools.combinations(results, 2):
         assert (a - b).abs().max() > 1e-6
 
@@ -307,7 +309,7 @@ def test_the_temperature_divides_the_logits():
     context = SharedContext(MODEL, references)
     context.add_groups([GROUP])
     readers = context.readers([references.collider(GROUP)], COPY)
-    one, two = (score(MODEL, context.pool, readers, [[5]], lead=[SEP], temperature=t)[0].item() for t in (1.0, 2.0))
+    one, two = (score(MODEL, context.pool, readers, [[SEP]], [[5]], temperature=t)[0].item() for t in (1.0, 2.0))
     state = context.pool.run(MODEL, readers, [[SEP]])[0][0, -1]
     logits = MODEL.get_output_embeddings()(state)
     assert one == pytest.approx(logits.log_softmax(-1)[5].item(), abs=1e-9)
