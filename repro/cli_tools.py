@@ -74,6 +74,9 @@ def _grade(args: argparse.Namespace) -> int:
         if args.json
         else ", ".join(f"{count} {reason}" for reason, count in counts.items())
     )
+    if not args.json and report.audit.disagreements:
+        lines, judged = [number for number, _ in report.audit.disagreements], report.audit.samples - report.audit.silent
+        print(f"a second, simpler grader judges {judged} of them and disagrees on lines {', '.join(map(str, lines))}")
     return _bad_lines(report.bad_lines)
 
 

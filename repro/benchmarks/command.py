@@ -26,6 +26,7 @@ def add_parser(verbs: Any, as_json: argparse.ArgumentParser) -> None:
     what.add_argument("--suite", help="suites, comma-separated; paper: the average's five; all")
     what.add_argument("--engine", default="transformers", help="transformers (default), vllm or replay")
     what.add_argument("--regrade", type=Path, metavar="DIR", help="grade a stored evaluation again, without a model")
+    what.add_argument("--audit", type=Path, metavar="DIR", help="a second grader's view of stored verdicts")
     what.add_argument("--output", type=Path, metavar="DIR", help="default: results/local/evaluation/MODEL__PRESET")
     how = parser.add_argument_group("protocol")
     how.add_argument("--preset", help=f"{', '.join(PRESETS)} (default: standard, or as the profile says)")
@@ -55,6 +56,8 @@ def evaluate_verb(args: argparse.Namespace) -> int:
     from repro.benchmarks.report import build_report, load_evaluation, overview
     from repro.benchmarks.run import regrade
 
+    if args.audit is not None:
+        return _audit(args)
     show = Ticker(sys.stderr)
     if args.workers < 1:
         raise BadInput(f"--workers is {args.workers}; want at least 1")
@@ -76,6 +79,19 @@ def evaluate_verb(args: argparse.Namespace) -> int:
     if changed is not None:
         print(", ".join(f"{suite}: {count} verdicts changed" for suite, count in changed.items()))
     print(f"written: {folder}")
+    return 0
+
+
+def _audit(args: argparse.Namespace) -> int:
+    from repro.benchmarks.audit import audit_evaluation, describe
+
+    if args.model or args.suite or args.regrade:
+        raise BadInput("--audit DIR takes no other task: it reads what is stored there")
+    audited = audit_evaluation(args.audit, hub_data=args.hub_data, data_revision=args.data_revision)
+    if args.json:
+        print(json.dumps({name: each.as_json() for name, each in audited.items()}, indent=1))
+    else:
+        print("\n".join(describe(name, each) for name, each in audited.items()))
     return 0
 
 
