@@ -3,11 +3,13 @@
 # `published`) choose the table. Build it first, for example with `make reproduce-table1`.
 
 # %%
+import json
 import os
 
 from IPython.display import Image, Markdown, display
 
 from repro import figures, tables
+from repro.figures import search as search_pictures
 from repro.figures import table1 as pictures
 from repro.paths import results_dir
 
@@ -43,3 +45,10 @@ display(Markdown(tables.to_markdown(table)))
 curves = pictures.load_curves(table, folder / "runs")
 if curves:
     display(Image(figures.png(pictures.training(table, curves))))
+
+# %%
+searches = folder / "tables" / f"{target}_search.json"
+if searches.exists():
+    record = json.loads(searches.read_text(encoding="utf-8"))
+    display(Image(figures.png(search_pictures.tokens(record, table.head.arms))))
+    display(Image(figures.png(search_pictures.tree(record["example"]))))

@@ -16,6 +16,7 @@ from repro.tables import (
     compare_with_published,
     comparison_markdown,
     read_table,
+    search_record,
     table_spec,
     write_table1,
 )
@@ -55,8 +56,7 @@ def build_report(profile: Profile, experiment: Experiment, cells: list[Cell], *,
     Raises BadInput for a damaged record or cells that cannot be compared.
     """
     folder = results_dir(profile.name)
-    found = [summary for cell in cells if (summary := load_summary(cell)) is not None]
-    summaries = [each for summary in found for each in answered_by(summary)]
+    summaries = [summary for cell in cells if (summary := load_summary(cell)) is not None]
     seeds = len({cell.seed for cell in cells})
     return _build(profile, experiment, summaries, seeds, folder, kind="local", force=force)
 
@@ -66,7 +66,6 @@ def build_published(profile: Profile, experiment: Experiment) -> Report:
     folder = results_dir(profile.name, "published")
     summaries = [read_json(path, "published summary") for path in sorted((folder / "cells").glob("*/summary.json"))]
     bases = experiment.bases(profile)
-    summaries = [each for summary in summaries for each in answered_by(summary)]
     chosen = [each for each in summaries if each["arm"] in experiment.arms and each["base"] in bases]
     return _build(profile, experiment, chosen, len({s["seed"] for s in chosen}), folder, kind="published", force=True)
 
@@ -84,15 +83,22 @@ def _build(
         from repro.figures.table1 import write_figures
         from repro.notebooks import render
 
-        table = build_table1(summaries, spec, load_table(experiment.paper_table))
+        rows = [each for summary in summaries for each in answered_by(summary)]
+        table = build_table1(rows, spec, load_table(experiment.paper_table))
         write_table1(table, folder / "tables")
         write_figures(table, folder / "figures", results_dir(profile.name) / "runs")
+        searches = search_record(summaries)
+        if searches is not None:
+            from repro.figures.search import write_search_figures
+
+            write_json(folder / "tables" / f"{experiment.id}_search.json", searches)
+            write_search_figures(searches, table.head.arms, folder / "figures", experiment.id)
         where = {"GCPO_TARGET": experiment.id, "GCPO_PROFILE": profile.name, "GCPO_KIND": kind}
         render(REPO_ROOT / "notebooks" / "table.py", notebook, where)
         write_json(stamp_file, inputs)
     table = read_table(table_file)
     files = [
-        *sorted((folder / "tables").glob(f"{experiment.id}.*")),
+        *sorted((folder / "tables").glob(f"{experiment.id}[._]*")),
         *sorted((folder / "figures").glob(f"{experiment.id}*")),
         notebook,
     ]

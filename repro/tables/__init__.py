@@ -9,7 +9,7 @@ from repro.tables.build import build_table1
 from repro.tables.checks import check_cells, lint_grid
 from repro.tables.compare import Comparison, compare_with_published, comparison_markdown
 from repro.tables.model import AVERAGE, Estimate, Table1, read_table, table_json
-from repro.tables.search import answered_by
+from repro.tables.search import answered_by, search_record
 from repro.tables.spec import ArmRow, BaseRow, ClaimRow, SuiteColumn, TableSpec, table_spec
 from repro.tables.writers import headline_markdown, to_csv, to_latex, to_markdown, write_table1
 
@@ -31,6 +31,7 @@ __all__ = [
     "headline_markdown",
     "lint_grid",
     "read_table",
+    "search_record",
     "table_json",
     "table_spec",
     "to_csv",

@@ -1,5 +1,6 @@
 """Rows of a search cell: one cell holds the search and, beside it, votes and best-of-N at as many tokens."""
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -19,3 +20,32 @@ def answered_by(summary: dict[str, Any]) -> list[dict[str, Any]]:
         }
         for kind, suites in summary["kinds"].items()
     ]
+
+
+def search_record(summaries: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """What the pictures of a search need, from summaries of cells; None without a search.
+
+    curves: per base, policy and kind [(mean tokens per question, accuracy in points)], means over seeds and suites, as
+    far as all of them reach. budgets: mean samples per question of the votes. example: one tree, of the first search.
+    """
+    searches = [each for each in summaries if "kinds" in each]
+    if not searches:
+        return None
+    curves: dict[str, dict[str, dict[str, list]]] = {}
+    budgets: dict[str, dict[str, float]] = {}
+    for base, arm in dict.fromkeys((each["base"], each["arm"]) for each in searches):
+        own = [each["search"] for each in searches if (each["base"], each["arm"]) == (base, arm)]
+        policy = arm.removesuffix("_mcts")
+        budgets.setdefault(base, {})[policy] = _mean([k for record in own for k in record["k"].values()])
+        for kind in own[0]["curves"]:
+            lines = [line for record in own for line in record["curves"][kind].values()]
+            points = [
+                [_mean([line[place][0] for line in lines]), 100 * _mean([line[place][1] for line in lines])]
+                for place in range(min(map(len, lines)))
+            ]
+            curves.setdefault(base, {}).setdefault(policy, {})[kind] = points
+    return {"curves": curves, "budgets": budgets, "example": searches[0]["search"]["example"]}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
