@@ -61,7 +61,7 @@ def test_a_continuation_of_a_continuation_has_the_log_probs_of_one_pass_over_the
 def test_keys_are_stored_for_rows_that_end_early_too(policy):
     drawn = write(policy, PROMPTS * 5, range(20), limit=30)
     early = [row for row, each in enumerate(drawn) if each.stopped]
-    assert 0 < len(early) and len({len(drawn[row].ids) for row in early}) > 2
+    assert len(early) > 0 and len({len(drawn[row].ids) for row in early}) > 2
     for row in early:
         prompt, each = (PROMPTS * 5)[row], drawn[row]
         (after,) = policy.write([Request(each.slots, each.ids[-1], 3, 9)], frozenset())
