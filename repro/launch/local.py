@@ -6,6 +6,7 @@ The driver itself never computes, so it has no threads when it forks. A killed d
 """
 
 import ctypes
+import faulthandler
 import json
 import os
 import signal
@@ -57,6 +58,7 @@ def run_pool(tasks: Sequence[Task], jobs: int, stream=None) -> Outcome:
     display = _Display(tasks, jobs, stream or sys.stderr)
     waiting, running = list(tasks), {}
     done, failed, skipped = [], {}, {}
+    again: set[str] = set()  # tasks whose one second attempt is spent
     known = {task.id for task in tasks}
 
     def interrupt(*_):
@@ -83,6 +85,10 @@ def run_pool(tasks: Sequence[Task], jobs: int, stream=None) -> Outcome:
                 if status == 0:
                     done.append(task.id)
                     display.finished(task, time.monotonic() - started)
+                elif _crashed(status) and task.id not in again:
+                    again.add(task.id)
+                    waiting.insert(0, task)
+                    display.line(f"CRASHED {task.label}: {_failure(task, status)}; running it once more")
                 else:
                     failed[task.id] = f"{task.label}: {_failure(task, status)} (log: {task.folder / 'log.txt'})"
                     display.line(f"FAILED {failed[task.id]}")
@@ -99,10 +105,18 @@ def run_pool(tasks: Sequence[Task], jobs: int, stream=None) -> Outcome:
     return Outcome(done, failed, skipped)
 
 
+def _crashed(status: int) -> bool:
+    """Whether a library's native code crashed. Measured: a race over the environment's variables ends one cell in about
+    a hundred so, before its first step; a task starts from nothing, so a second attempt gives the same numbers.
+    """
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGSEGV, signal.SIGBUS)
+
+
 def _failure(task: Task, status: int) -> str:
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        return f"killed by signal {number} ({signal.Signals(number).name}); out of memory is the usual reason"
+        hint = "; out of memory is the usual reason" if number == signal.SIGKILL else ""
+        return f"killed by signal {number} ({signal.Signals(number).name}){hint}"
     path = task.folder / "failed.json"
     return (
         json.loads(path.read_text())["error"]
@@ -141,6 +155,7 @@ def _run_child(task: Task) -> int:
     os.dup2(log, 1)
     os.dup2(log, 2)
     sys.stdout = sys.stderr = os.fdopen(log, "w", buffering=1, encoding="utf-8")
+    faulthandler.enable(sys.stderr)  # a crash of native code leaves the stacks of all threads in the log
     (task.folder / "failed.json").unlink(missing_ok=True)
     last = 0.0
 

@@ -73,6 +73,22 @@ def test_a_killed_child_is_a_failed_task(tmp_path):
     assert "signal 9" in outcome.failed["t"]
 
 
+def test_a_crash_of_native_code_is_tried_once_more_and_a_second_one_fails(tmp_path):
+    def crash(report, times):
+        tries = tmp_path / f"tries{times}"
+        tries.write_text(tries.read_text() + "x" if tries.exists() else "x")
+        if len(tries.read_text()) <= times:
+            os.kill(os.getpid(), signal.SIGSEGV)
+
+    stream = io.StringIO()
+    tasks = [task(tmp_path, f"t{times}", lambda report, times=times: crash(report, times)) for times in (1, 2)]
+    outcome = run_pool(tasks, jobs=1, stream=stream)
+    assert outcome.done == ["t1"] and "SIGSEGV" in outcome.failed["t2"] and "memory" not in outcome.failed["t2"]
+    assert [(tmp_path / f"tries{times}").read_text() for times in (1, 2)] == ["xx", "xx"]
+    assert stream.getvalue().count("running it once more") == 2
+    assert "Current thread" in (tmp_path / "t2" / "log.txt").read_text()
+
+
 def test_progress_shows_an_eta_and_reaches_the_end(tmp_path):
     stream = io.StringIO()
     run_pool([task(tmp_path, str(i), lambda report: report(1.0, "x")) for i in range(3)], jobs=2, stream=stream)
