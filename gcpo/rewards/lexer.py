@@ -31,7 +31,8 @@ _GROUPED_STRONG = re.compile(r"\d{1,3}" + _DIGITS3.format(sep=r"(?:" + _STRONG +
 _GROUPED_ANY = re.compile(r"[1-9]\d{0,2}" + _DIGITS3.format(sep=r"(?:" + _STRONG + r"|\ |,)") + r"(?!,\d)")
 _NUMBER = re.compile(r"\d+(?:\.\d+|\.(?!\.))?|\.\d+")
 _DECIMAL_COMMA = re.compile(r"(\d+)\{,\}(\d+)")
-_EXPONENT = re.compile(r"[eE]([+-]?\d+)(?![\w.])")
+_EXPONENT = re.compile(r"(?:[eE]|\\(?:mathrm|text|textrm|mathtt)\{[eE]\})([+-]?\d+)(?![\w.])")
+_BRACED_SIGN = re.compile(r"(?<=[0-9A-Za-z)])\{([:=])\}")  # braces that only take the space away: 10{:}30
 _FRACTION_PART = re.compile(r"\.\d+")
 _REPEATING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar|dot)\s*\{?(\d+)\}?")
 _SEPARATOR = re.compile(r"^[\s,;]*(?:and|or|,|;)?[\s,;]*$", re.IGNORECASE)
@@ -104,7 +105,7 @@ def group_end(text: str, start: int) -> int:
 
 def tokenize(text: str) -> list[Token]:
     """Tokens of an answer. Raises LexError on characters with no meaning in one."""
-    plain = _TIMES.sub(r" \\times ", _ANSWER_PREFIX.sub("", translate(text)))
+    plain = _BRACED_SIGN.sub(r"\1", _TIMES.sub(r" \\times ", _ANSWER_PREFIX.sub("", translate(text))))
     return _Lexer(plain.strip().rstrip(".$ ")).run()
 
 
