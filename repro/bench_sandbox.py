@@ -1,7 +1,8 @@
-"""How fast and how right the sandbox is on HumanEval: `python -m repro.bench_sandbox [--workers N] [--backend B]`.
+"""How fast and how right the sandbox is on HumanEval: `python -m repro.bench_sandbox [--output F]`.
 
-Scores all canonical solutions and ten stubs per problem, and prints one JSON object: pass counts, reasons, programs
-per wall second and CPU milliseconds per program. The rate depends on what else runs; the CPU time hardly does.
+Scores all canonical solutions and ten stubs per problem, and prints or writes one JSON object: pass counts, reasons,
+programs per wall second and CPU milliseconds per program. The rate depends on what else runs; the CPU time hardly
+does.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import resource
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 from gcpo.rewards.code_score import CodeAnswer, score_answers
 from gcpo.rewards.sandbox import Isolation, SandboxPool, find_isolation
@@ -51,10 +53,11 @@ def measure(answers: list[CodeAnswer], isolation: Isolation, workers: int) -> di
 
 
 def main(arguments: list[str]) -> None:
-    """Print the measurement as JSON."""
+    """Print or write the measurement as JSON."""
     parser = argparse.ArgumentParser(prog="python -m repro.bench_sandbox", description=__doc__.splitlines()[0])
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--backend", choices=("bwrap", "unshare"))
+    parser.add_argument("--output", type=Path, help="write the JSON there instead of printing it")
     options = parser.parse_args(arguments)
     isolation = find_isolation(backend=options.backend)
     record: dict[str, object] = {
@@ -68,7 +71,11 @@ def main(arguments: list[str]) -> None:
     }
     for name, answers in canonical_and_stubs().items():
         record[name] = measure(answers, isolation, options.workers)
-    sys.stdout.write(json.dumps(record, indent=1) + "\n")
+    text = json.dumps(record, indent=1) + "\n"
+    if options.output is None:
+        sys.stdout.write(text)
+    else:
+        options.output.write_text(text)
 
 
 if __name__ == "__main__":
