@@ -14,14 +14,17 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from transformers import DynamicCache
 
 from gcpo import trl_adapter
 from gcpo.divergence import causal_kl_loss, causal_ref_logps, divergence_statistics, psi_probability
 from gcpo.estimators import Estimator, Evidence, ScoringRows
 from gcpo.scm import Group
+from gcpo.shared_context import Reading, SharedContext
 from gcpo.trainers.gcpo_config import GCPOConfig, form_name
 from gcpo.trainers.gcpo_policy import TrainerPolicy, context_layout, padded
 from gcpo.trainers.grpo import PaperGRPOConfig, PaperGRPOTrainer
+from gcpo.trainers.pooled_policy import SharedPolicy, causal_lm, policy_for, recorded_cache, shared_logps
 from gcpo.upsilon import constant_control, shuffled_control, signed_weight, upsilon, upsilon_statistics
 
 __all__ = ["GCPOConfig", "GCPOTrainer", "form_name"]
@@ -42,13 +45,20 @@ _LOSS_METRICS = ("target_share_nonpositive", "target_share_above_one", "share_ca
 
 
 class GCPOTrainer(PaperGRPOTrainer):
-    """GCPO: TRL's rollouts and clipped objective, with Υ on the advantages and κ · D' on the loss (Eq. 10)."""
+    """GCPO (Eq. 10), used as TRL's `GRPOTrainer` with a `GCPOConfig` for `args`.
+
+    The delta to GRPO: each advantage is multiplied by Υ_i, the similarity of a candidate to its group's causal target,
+    and the loss gains κ times the divergence of π_θ(y_i | x_i) from the causal reference.
+    """
 
     config_class: ClassVar[type[PaperGRPOConfig]] = GCPOConfig
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.layout = None if self.args.is_plain_grpo else context_layout(self)
+        self._shared: tuple[SharedContext, list[Reading]] | None = None  # what the last rollout's rows of Eq. 12 read
+        if self.layout is not None and self.args.context_encoding != "text":
+            causal_lm(self, self.model)  # refuses what cannot be encoded so
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         args = self.args
@@ -56,18 +66,24 @@ class GCPOTrainer(PaperGRPOTrainer):
         if not due:
             return super()._generate_and_score_completions(inputs)
         free = args.needs_features and args.feature_input == "context"
-        with trl_adapter.recorded_generation_states(self) if free else nullcontext([]) as states:
+        keys = recorded_cache(self) if args.context_encoding == "shared_kv" else nullcontext([])
+        with trl_adapter.recorded_generation_states(self) if free else nullcontext([]) as states, keys as caches:
             rollout = super()._generate_and_score_completions(inputs)
         started = time.perf_counter()
         metrics = {name: 0.0 if name.startswith(_COUNTS) else math.nan for name in _ROLLOUT_METRICS}
-        rollout = self._with_causal_terms(rollout, inputs, states, metrics)
+        rollout = self._with_causal_terms(rollout, inputs, states, metrics, caches)
         metrics["gcpo/seconds_extras"] = time.perf_counter() - started
         for name, value in metrics.items():
             trl_adapter.log_metric(self, name, value)
         return rollout
 
     def _with_causal_terms(
-        self, rollout: dict[str, Any], inputs: list[dict[str, Any]], states: list[Tensor], metrics: dict[str, float]
+        self,
+        rollout: dict[str, Any],
+        inputs: list[dict[str, Any]],
+        states: list[Tensor],
+        metrics: dict[str, float],
+        caches: list[DynamicCache],
     ) -> dict[str, Any]:
         """The rollout with Υ on its advantages and, where κ > 0, each row's context, weight and Ψ term."""
         args, n = self.args, self.args.num_generations
@@ -80,8 +96,9 @@ class GCPOTrainer(PaperGRPOTrainer):
             return rollout
         generator = torch.Generator().manual_seed(self._seed_of(rollout))
         groups = _groups(rollout, inputs, used, n)
-        policy = TrainerPolicy(self, self.layout, seed=int(torch.randint(2**62, (), generator=generator)))
-        estimator = Estimator(args.sampling, self.layout, policy)
+        seed = int(torch.randint(2**62, (), generator=generator))
+        policy = policy_for(self, self.layout, seed=seed, groups=groups, used=used, rollout=rollout, caches=caches)
+        estimator = Estimator(args.sampling, policy.layout, policy)
         shuffled = args.candidate_order == "shuffled"
         orders = [torch.randperm(n, generator=generator).tolist() if shuffled else None for _ in used]
         needs_psi = args.kappa > 0 and args.eq13 != "p_q"
@@ -107,6 +124,8 @@ class GCPOTrainer(PaperGRPOTrainer):
             skip_x = "old_per_token_logps" not in rollout
             read = evidence if needs_psi else None
             scored = estimator.scoring_rows(groups, chosen, read, skip_x=skip_x, orders=orders)
+            if isinstance(policy, SharedPolicy):
+                self._shared = policy.context, scored.contexts
             self._store_rows(rollout, [used[g] * n + i for g, i in chosen], scored)
             metrics["gcpo/context_length"] = sum(map(len, scored.contexts)) / len(scored.contexts)
         for name in policy.tokens:
@@ -195,7 +214,10 @@ class GCPOTrainer(PaperGRPOTrainer):
     def _store_rows(self, rollout: dict[str, Any], rows: list[int], scored: ScoringRows) -> None:
         """Write contexts, weights and Ψ of the chosen rows into the rollout's per-row tensors."""
         n, device = self.args.num_generations, rollout["completion_ids"].device
-        ids, mask = padded(scored.contexts, side="left", device=device)
+        # of a context by reference its number is kept
+        by_number = self.args.context_encoding == "shared_kv"
+        contexts = [[k] for k in range(len(rows))] if by_number else scored.contexts
+        ids, mask = padded(contexts, side="left", device=device)
         total = len(rollout["completion_ids"])
         for name, part in ((CONTEXT_IDS, ids), (CONTEXT_MASK, mask)):
             rollout[name] = part.new_zeros(total, part.size(1))
@@ -220,14 +242,14 @@ class GCPOTrainer(PaperGRPOTrainer):
         weights = inputs[ROW_WEIGHTS]
         rows = weights.nonzero().flatten()
         loss = old_logps.new_zeros(())
-        if trl_adapter.largest_over_ranks(self, len(rows)):
+        if trl_adapter.largest_over_ranks(self, len(rows)) and (len(rows) or args.context_encoding != "shared_kv"):
             own = len(rows) > 0
             if not own:  # another rank scores rows: take part in its collective calls with weight 0
                 rows = torch.zeros(1, dtype=torch.long, device=weights.device)
             context_ids, context_mask = _cropped(inputs[CONTEXT_IDS][rows], inputs[CONTEXT_MASK][rows], side="left")
             ids, mask = _cropped(inputs["completion_ids"][rows], inputs["completion_mask"][rows], side="right")
             width = ids.size(1)
-            logps = trl_adapter.per_token_logps(self, model, context_ids, context_mask, ids, mask).float()
+            logps = self._context_logps(model, context_ids, context_mask, ids, mask).float()
             psi = self._psi(inputs, rows, logps.detach())
             target, raw = causal_ref_logps(old_logps[rows, :width].exp().float(), psi, floor=args.causal_ref_floor)
             loss = causal_kl_loss(
@@ -239,6 +261,15 @@ class GCPOTrainer(PaperGRPOTrainer):
         for name, value in metrics.items():
             trl_adapter.log_metric(self, f"causal_kl/{name}", value)
         return loss / self.current_gradient_accumulation_steps
+
+    def _context_logps(
+        self, model: Any, context_ids: Tensor, context_mask: Tensor, ids: Tensor, mask: Tensor
+    ) -> Tensor:
+        """log π_θ(y_it | x_i, y_i<t) of Eq. 12, [rows, T]."""
+        if self.args.context_encoding != "shared_kv":
+            return trl_adapter.per_token_logps(self, model, context_ids, context_mask, ids, mask)
+        context, readings = self._shared
+        return shared_logps(self, model, context, [readings[k] for k in context_ids[:, -1].tolist()], ids, mask)
 
 
 def _groups(rollout: dict[str, Any], inputs: list[dict[str, Any]], used: list[int], n: int) -> list[Group]:

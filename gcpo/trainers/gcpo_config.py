@@ -15,6 +15,7 @@ CONTROLS = ("none", "one", "constant", "shuffled")
 FEATURE_INPUTS = ("context", "q_o", "o")
 CANDIDATE_ORDERS = ("sampled", "shuffled")
 KAPPA_NORMS = ("mean", "sum")
+CONTEXT_ENCODINGS = ("text", "cached_text", "shared_kv")
 
 # For pretrained chat models: the paper prints no integration prompt, so this wording is ours.
 CHAT_INTEGRATION_TEMPLATE = (
@@ -36,6 +37,7 @@ _CHOICES = {
     "phi_sampling": PHI_SAMPLINGS,
     "phi_context": PHI_CONTEXTS,
     "kappa_norm": KAPPA_NORMS,
+    "context_encoding": CONTEXT_ENCODINGS,
 }
 
 
@@ -104,6 +106,12 @@ class GCPOConfig(PaperGRPOConfig):
     skip_zero_std: bool = True
 
     # ---- contexts
+    # Not stated how {q, y_0, ..., y_{n-1}} is put in. "text": one after the other, by the engine of the rollouts.
+    # "cached_text": the same, with equal and shared parts read once and a sampling loop of ours. "shared_kv": every
+    # candidate encoded once after q alone and read in parallel, for models that are made for it
+    context_encoding: str = "text"
+    # Not stated: under "shared_kv", whether the gradient of Eq. 12 flows through x_i; False freezes the context's keys
+    context_grad: bool = False
     # Not stated: the prompt for y_n and x_i. None: ids with separators; else text with {question} and {candidates}
     integration_template: str | None = None
     # Not stated: one entry of {candidates}, with {number} and {answer}
@@ -243,7 +251,31 @@ class GCPOConfig(PaperGRPOConfig):
                 "candidate_template must hold {answer}",
             ),
         ]
-        return bad + [message for wrong, message in rules if wrong]
+        return bad + [message for wrong, message in rules if wrong] + self._encoding_refusals()
+
+    def _encoding_refusals(self) -> list[str]:
+        """One line per setting that a pool of keys cannot follow."""
+        where = f"context_encoding={self.context_encoding!r}"
+        own = [
+            (self.use_vllm, f"{where} runs the trainer's own model; want use_vllm=False, or 'text'"),
+            (self.use_transformers_continuous_batching, f"{where} does not batch continuously; want 'text'"),
+            (self.repetition_penalty != 1.0, f"{where} knows no repetition_penalty; want 1.0, or 'text'"),
+            (bool(self.generation_kwargs), f"{where} knows no generation_kwargs; want None, or 'text'"),
+            (
+                bool(self.deepspeed) or bool(self.fsdp),
+                f"{where} needs whole weights on every rank; want 'text' under DeepSpeed and FSDP",
+            ),
+        ]
+        shared = [
+            (self.gradient_checkpointing, f"{where} keeps keys, which gradient checkpointing drops; want it off"),
+            (self.integration_template is not None, f"{where} renders no integration_template; want None, or 'text'"),
+            (self.context_overflow != "error", f"{where} cuts no candidates; want context_overflow='error'"),
+        ]
+        rules = [] if self.context_encoding == "text" else own
+        rules = rules + shared if self.context_encoding == "shared_kv" else rules
+        loose = self.context_grad and self.context_encoding != "shared_kv"
+        rules = [*rules, (loose, "context_grad=True is for context_encoding='shared_kv'; text contexts always have it")]
+        return [message for wrong, message in rules if wrong]
 
 
 def form_name(config: GCPOConfig) -> str:
@@ -277,6 +309,8 @@ def form_name(config: GCPOConfig) -> str:
         "kappa_norm": "kappa_norm",
         "candidate_order": "order",
         "skip_zero_std": "skip_zero_std",
+        "context_encoding": "encoding",
+        "context_grad": "context_grad",
     }
     changed = []
     for field, label in shown.items():

@@ -186,7 +186,16 @@ def context_layout(trainer: Any) -> ContextLayout:
         render=None if needs_ids else lambda prompt, views: _render(trainer, prompt, views),
     )
     longest = args.num_generations * (args.max_completion_length + len(layout.separator_ids))
-    if args.candidate_view == "full" and args.context_overflow == "error" and budget is not None and longest > budget:
+    if args.context_encoding == "shared_kv":  # positions: one stage of candidates, one of integrated outputs
+        longest = 2 * args.max_completion_length + len(layout.closing_ids)
+        if budget is not None and longest > budget:
+            raise ValueError(
+                f"shared keys put x_i at positions up to {longest} and a prompt, over the budget of {budget}; want a "
+                "shorter max_completion_length"
+            )
+    elif (
+        args.candidate_view == "full" and args.context_overflow == "error" and budget is not None and longest > budget
+    ):
         raise ValueError(
             f"candidate_view='full' may put {longest} tokens ({args.num_generations} candidates of "
             f"{args.max_completion_length}) into a context, over the budget of {budget}; want "
