@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from repro import bench_verb
 from repro.benchmarks import command, training_verb
 from repro.config import load_profile
 from repro.paths import REPO_ROOT, benchmark_dir
@@ -49,11 +50,15 @@ def add_parsers(verbs: Any, profile: argparse.ArgumentParser, as_json: argparse.
     calibrate.add_argument("--tables", type=int, default=4000, help="simulated comparisons per world")
     calibrate.add_argument("--resampled", type=int, default=2000, help="of these, analysed by resampling too")
     bench = verbs.add_parser(
-        "bench", parents=[profile, as_json], help="measure a GRPO step beside stock TRL, or a whole run"
+        "bench", parents=[profile, as_json], help="measure a step, a whole run, GCPO's cost or its estimators"
     )
     bench.add_argument(
-        "what", choices=["step", "run"], help="step: ratio to stock TRL; run: wall time and memory of table1"
+        "what",
+        choices=["step", "run", *bench_verb.NAMES],
+        help="step: ratio to stock TRL; run: wall time and memory of table1; overhead: GCPO's forms beside GRPO; "
+        "fidelity: its estimators beside the literal one",
     )
+    bench_verb.add_arguments(bench)
     bench.add_argument("--keep", type=Path, metavar="DIR", help="run: keep its cells and weights in this new folder")
     bench.add_argument("--save", action="store_true", help="write the result to results/published/<profile>/bench/")
 
@@ -146,6 +151,8 @@ def _bench(args: argparse.Namespace) -> int:
     from repro.bench import bench_run, bench_step, save
 
     profile = load_profile(args.profile, args.overrides)
+    if args.what in bench_verb.NAMES:
+        return bench_verb.run(profile, args)
     result = bench_step(profile) if args.what == "step" else bench_run(profile, keep=args.keep)
     if args.save:
         save(profile, args.what, result)

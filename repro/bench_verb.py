@@ -1,0 +1,58 @@
+"""`bench overhead` and `bench fidelity`: what GCPO's forms cost, and how faithful its estimators are."""
+
+import argparse
+import json
+import sys
+
+from repro.config import Profile
+from repro.errors import BadInput
+
+NAMES = ("overhead", "fidelity")
+
+
+def add_arguments(bench: argparse.ArgumentParser) -> None:
+    """The options that these two have alone."""
+    bench.add_argument("--sizes", default="4,8,16", metavar="N,...", help="overhead: values of n (default 4,8,16)")
+    bench.add_argument("--rounds", type=int, default=9, help="overhead: measured steps per form (default 9)")
+    bench.add_argument("--prompts", type=int, default=16, help="overhead: prompts per step (default 16)")
+
+
+def run(profile: Profile, args: argparse.Namespace) -> int:
+    """Measure, save where asked, print. Progress goes to standard error."""
+
+    def report(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    if args.what == "fidelity":
+        from repro.fidelity import measure_fidelity, save
+        from repro.paths import results_dir
+
+        table = measure_fidelity(profile, report=report)
+        if args.save:
+            save(table, results_dir(profile.name, "published"))
+        print(table.to_json(orient="records", indent=1) if args.json else table.round(3).to_string(index=False))
+        return 0
+    from repro import bench
+    from repro.bench_encodings import bench_encodings
+    from repro.bench_overhead import bench_overhead, lines
+    from repro.cells import provenance
+
+    sizes, problem = _sizes(args.sizes), args.rounds < 1 or args.prompts < 1
+    if problem:
+        raise BadInput(f"--rounds {args.rounds} and --prompts {args.prompts}: want at least 1 of each")
+    result = bench_overhead(profile, sizes=sizes, rounds=args.rounds, prompts=args.prompts, report=report)
+    result["encodings"] = bench_encodings(profile, report=report)
+    if args.save:
+        bench.save(profile, "overhead", result)
+    print(json.dumps({**result, "env": provenance()}, indent=1) if args.json else "\n".join(lines(result)))
+    return 0
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        sizes = tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        raise BadInput(f"--sizes {text!r}: want numbers of candidates, such as 4,8,16") from None
+    if sizes[0] < 2:
+        raise BadInput(f"--sizes {text!r}: a group needs at least 2 candidates")
+    return sizes
