@@ -17,7 +17,10 @@ from gcpo import GCPOConfig, GCPOTrainer
 FORMS = {
     "expected": {},
     "mc": {"estimator": "mc", "eq13": "mean", "kappa_row_fraction": 1.0},
-}
+    "mc over shared keys": {
+        "estimator": "mc", "eq13": "mean", "kappa_row_fraction": 1.0, "context_encoding": "shared_kv",
+    },
+}  # fmt: skip
 
 
 def watch(form: str, model_dir: str, output_dir: str) -> dict[str, Any]:

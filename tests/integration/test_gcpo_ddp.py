@@ -30,7 +30,7 @@ def test_ranks_stay_equal_when_only_one_of_them_has_advantages(tiny_model_dir: P
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     records = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1)]
-    for form in ("expected", "mc"):
+    for form in ("expected", "mc", "mc over shared keys"):
         ranks = [record[form] for record in records]
         assert [(rank["world_size"], rank["rank"]) for rank in ranks] == [(2, 0), (2, 1)]
         assert ranks[0]["weights"] == ranks[1]["weights"]
