@@ -1,9 +1,11 @@
 """MCTS at test time: a tree over steps of a solution, many questions in lock-step, the answer by value-weighted vote.
 
 The paper publishes no settings of its search; this is the tree of MCTS* (arXiv 2406.03816) without a trained value. A
-simulation descends to a node where a step is still to be drawn, the policy completes the solution from there, and the
-completion's steps join the tree. Drawing a step when it is first visited, and not `branch` of them when a node is
-expanded, gives the same tree and wastes no token: every token drawn is part of a completion that votes.
+simulation descends to a node where a new draw has the largest U, the policy completes the solution from there, and the
+completion's steps join the tree; an equal step leads on into the child that is there. Steps are drawn one by one and
+not `branch` at once, so that no token is wasted: every one is part of a completion that votes. `branch` bounds distinct
+steps and not draws: where nearly all draws agree, as on the first steps of an easy question, a bound on draws would
+soon send every further simulation below the few steps that differ, which are the wrong ones.
 
 Does: reuse the prefix's keys; count what was cut or empty; give each question random numbers of its own. Does not: see
 a reference answer, or stop early.
@@ -39,7 +41,7 @@ class MCTSConfig:
 
     # Not stated: 16 simulations; the first one is a plain sample
     simulations: int = 16
-    # Not stated: 4 steps at a node, one more than the "3" of ReST-MCTS*, which has a trained value to prune with
+    # Not stated: 4 distinct steps at a node, one more than the "3" of ReST-MCTS*, which prunes by a trained value
     branch: int = 4
     # Not stated: c = 1, on the scale of a vote share
     exploration: float = 1.0
@@ -169,7 +171,6 @@ class _Search:
         """Put a completion into the tree, step by step; equal steps of one node are one child."""
         node, done = self.node, 0
         for step in split_steps(drawn.ids, delimiters, config.step_tokens):
-            self.tree.draws[node] += 1
             done += len(step)
             known = self.child.get((node, step))
             if known is None:

@@ -86,7 +86,7 @@ def weighted_vote(answers: Sequence[Hashable | None], values: Sequence[float]) -
 
 @dataclass
 class Tree:
-    """A search tree as parallel lists; node 0 is the root. `draws` counts the steps that were drawn at a node.
+    """A search tree as parallel lists; node 0 is the root.
 
     A node is a leaf until it has children; `ended` marks leaves that are never expanded (answered, cut, or past the end
     gate).
@@ -96,7 +96,6 @@ class Tree:
     children: list[list[int]] = field(default_factory=lambda: [[]])
     values: list[float] = field(default_factory=lambda: [0.0])
     visits: list[int] = field(default_factory=lambda: [0])
-    draws: list[int] = field(default_factory=lambda: [0])
     ended: list[bool] = field(default_factory=lambda: [False])
 
     def __len__(self) -> int:
@@ -108,7 +107,6 @@ class Tree:
         self.children.append([])
         self.values.append(value)
         self.visits.append(0)
-        self.draws.append(0)
         self.ended.append(ended)
         self.children[parent].append(len(self.parents) - 1)
         return len(self.parents) - 1
@@ -125,15 +123,15 @@ class Tree:
     ) -> int | None:
         """The child with the largest U, ties at random; None where a step not drawn yet has the largest.
 
-        branch: how many steps may be drawn at a node. While fewer were drawn, the next one takes part as a child
-        without a visit; all that is known of its value is its parent's. 0 leaves it out.
+        branch: how many distinct steps may follow a node. While fewer do, a new draw takes part as a child without a
+        visit; all that is known of its value is its parent's. 0 leaves it out.
         """
         scored = [
             (ucb(self.values[child], self.visits[child], max(1, self.visits[node]), exploration=exploration,
                  first_visit_value=first_visit_value), child)
             for child in self.children[node]
         ]  # fmt: skip
-        if self.draws[node] < branch:
+        if len(self.children[node]) < branch:
             scored.append((self.values[node] + first_visit_value, None))
         top = max(score for score, _ in scored)
         return rng.choice([child for score, child in scored if score == top])

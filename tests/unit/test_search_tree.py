@@ -176,11 +176,12 @@ def test_long_search_finds_the_best_leaf_that_exhaustive_search_finds():
 
 
 def test_a_step_not_drawn_yet_competes_with_its_parents_value_and_the_first_visit_value():
-    tree = Tree(values=[0.25], visits=[2], draws=[1])
+    tree = Tree(values=[0.25], visits=[2])
     tree.visits[tree.add(ROOT, 0.6)] = 2
     options = {"exploration": 0.5, "rng": random.Random(0), "branch": 2}
     known = ucb(0.6, 2, 2, exploration=0.5, first_visit_value=0)
     assert tree.best_child(ROOT, first_visit_value=known - 0.24, **options) is None
     assert tree.best_child(ROOT, first_visit_value=known - 0.26, **options) == 1
-    tree.draws[ROOT] = 2
+    tree.add(ROOT)
+    tree.values[2], tree.visits[2] = 0.0, 50
     assert tree.best_child(ROOT, first_visit_value=known - 0.24, **options) == 1

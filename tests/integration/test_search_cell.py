@@ -1,0 +1,144 @@
+"""A search cell's answers on a tiny random model of the tasks: no gold leaks in, interruption changes nothing."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from repro.config import load_profile
+from repro.errors import BadInput
+from repro.search import Searcher, search_suites
+from repro.sft import Shape, build_model
+from repro.tables import answered_by, search_record
+from repro.tasks import build_tokenizer
+from repro.taskset import ProceduralTasks
+
+KINDS = ("mcts", "maj", "best")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build_model(Shape(hidden=32, layers=2, heads=2, kv_heads=1, intermediate=48), seed=3).eval()
+
+
+@pytest.fixture(scope="module")
+def profile():
+    return load_profile("smoke", ["tasks.suites.modten-smoke=8", "search.questions_at_once=3"])
+
+
+class Poisoned(ProceduralTasks):
+    """The tasks with other answers, and a grader that calls everything right."""
+
+    def questions(self, suite):
+        return [replace(each, answer="poison") for each in super().questions(suite)]
+
+    def grade(self, texts, answers, ended):
+        return [(True, "correct")] * len(texts)
+
+
+def run(model, profile, folder, tasks_class=ProceduralTasks):
+    tasks = tasks_class(profile.tasks)
+    return search_suites(model, build_tokenizer(), tasks, profile, 0, folder, lambda fraction, text: None)
+
+
+def answers(samples):
+    return {kind: [(s.question_id, s.text, s.tokens) for s in samples[kind]] for kind in KINDS}
+
+
+def test_poisoned_answers_and_a_poisoned_grader_change_no_searched_answer(model, profile, tmp_path):
+    clean, _ = run(model, profile, tmp_path / "a")
+    poisoned, _ = run(model, profile, tmp_path / "b", Poisoned)
+    assert answers(clean) == answers(poisoned)
+    assert [s.correct for s in poisoned["mcts"]] == [True] * 8
+    assert [s.correct for s in clean["mcts"]] != [True] * 8
+
+
+def test_the_searcher_is_given_no_reference_and_no_grader(model, profile):
+    tasks = Poisoned(profile.tasks)
+    tasks.grade = None  # calling it would fail
+    searcher = Searcher(model, build_tokenizer(), profile, tasks.final_answer, 0)
+    questions = [replace(each, answer=None) for each in tasks.questions("modten-smoke")]
+    assert len(searcher.trees(questions[:3])) == 3
+    assert [len(each) for each in searcher.samples(questions[:2], [2, 3])] == [2, 3]
+
+
+def test_an_interrupted_search_goes_on_with_its_stored_trees_and_ends_the_same(model, profile, tmp_path, monkeypatch):
+    whole, record = run(model, profile, tmp_path / "whole")
+    calls, trees = [], Searcher.trees
+
+    def stop_at_the_third(self, questions):
+        calls.append(len(questions))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return trees(self, questions)
+
+    monkeypatch.setattr(Searcher, "trees", stop_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        run(model, profile, tmp_path / "cut")
+    resumed, again = run(model, profile, tmp_path / "cut")
+    assert calls == [3, 3, 2, 2]  # the two finished chunks are not searched again
+    assert answers(resumed) == answers(whole)
+    assert again["curves"] == record["curves"]
+
+
+def test_damaged_stored_trees_are_named(model, profile, tmp_path):
+    run(model, profile, tmp_path)
+    damaged = sorted(tmp_path.glob("*.zst"))[0]
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    with pytest.raises(BadInput, match=r"stored trees .* are damaged"):
+        run(model, profile, tmp_path)
+
+
+def test_votes_spend_no_more_than_the_search_did_by_the_length_of_its_plain_samples(model, profile, tmp_path):
+    samples, record = run(model, profile, tmp_path)
+    spent = {kind: sum(s.tokens for s in samples[kind]) for kind in KINDS}
+    first = record["curves"]["mcts"]["modten-smoke"][0][0] * 8  # the first simulation is a plain sample
+    assert record["k"]["modten-smoke"] == int(spent["mcts"] // round(first))
+    assert spent["maj"] == spent["best"]
+    assert record["smallest_batch"] >= 2
+
+
+def test_curves_end_at_the_answers_that_are_graded(model, profile, tmp_path):
+    samples, record = run(model, profile, tmp_path)
+    for kind in KINDS:
+        tokens, accuracy = record["curves"][kind]["modten-smoke"][-1]
+        assert tokens == pytest.approx(sum(s.tokens for s in samples[kind]) / 8)
+        assert accuracy == sum(s.correct for s in samples[kind]) / 8
+
+
+@pytest.mark.parametrize(
+    ("override", "what"),
+    [
+        ("search.simulations=0", "simulations is 0"),
+        ("search.branch=0", "branch is 0"),
+        ('search.delimiter="step"', "step delimiter 'step'"),
+        ("search.value=p_true", "p_true needs"),
+        ("evaluate.max_new_tokens=600", "the model's context has 512"),
+    ],
+)
+def test_bad_input_is_one_line_that_names_it(model, tmp_path, override, what):
+    profile = load_profile("smoke", ["tasks.suites.modten-smoke=8", override])
+    with pytest.raises(BadInput, match=what):
+        run(model, profile, tmp_path)
+
+
+def test_one_search_cell_gives_three_rows_and_other_cells_one():
+    suite = {"k": 1, "n": 2, "correct": [1, 0]}
+    kinds = {kind: {"s": suite} for kind in KINDS}
+    cell = {"cell_id": "c", "arm": "grpo_mcts", "base": "b", "suites": kinds["mcts"], "kinds": kinds,
+            "seconds": {"evaluate": 2.0}, "search": {}}  # fmt: skip
+    rows = answered_by(cell)
+    assert [(row["arm"], row["cell_id"]) for row in rows] == [
+        ("grpo_mcts", "c"), ("grpo_maj", "c:maj"), ("grpo_best", "c:best")]  # fmt: skip
+    assert [row["seconds"] for row in rows] == [{"evaluate": 2.0}, {}, {}]
+    assert answered_by({"cell_id": "d"}) == [{"cell_id": "d"}]
+    assert search_record([{"cell_id": "d"}]) is None
+
+
+def test_the_record_of_pictures_is_the_mean_over_seeds_and_suites(model, profile, tmp_path):
+    _, record = run(model, profile, tmp_path)
+    cell = {"base": "b", "arm": "grpo_mcts", "kinds": {}, "search": record}
+    found = search_record([cell, cell])
+    line = record["curves"]["maj"]["modten-smoke"]
+    assert found["curves"]["b"]["grpo"]["maj"] == [pytest.approx([x, 100 * y]) for x, y in line]
+    assert json.loads(json.dumps(found))["example"]["answer"] == record["example"]["answer"]
