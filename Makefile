@@ -19,7 +19,7 @@ export TOKENIZERS_PARALLELISM := false
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env audit theory calibrate doctor list plan test clean reproduce-% publish-%
+.PHONY: help env audit theory calibrate evaluate doctor list plan test clean reproduce-% publish-%
 
 help: ## this list
 	@echo "make TARGET [PROFILE=smoke|micro|gpu|paper] [SEEDS=n] [ARMS=a,b] [JOBS=n] [SET=key=value]"
@@ -57,6 +57,9 @@ theory: $(STAMP) ## decide the paper's theorems exactly: results/paper/theory.md
 
 calibrate: $(STAMP) ## A/A calibration of the tables' intervals (about 5 min)
 	@$(REPRO) calibrate --profile $(PROFILE)
+
+evaluate: $(STAMP) ## score a model: MODEL=folder or hub id, SUITE=aime24,math500,... or paper, ARGS=more options (its size decides)
+	@$(REPRO) evaluate --model "$(MODEL)" --suite "$(SUITE)" $(ARGS)
 
 doctor: $(STAMP) ## check versions, threads, memory, disk, GPU (seconds)
 	@$(REPRO) doctor --profile $(PROFILE)
