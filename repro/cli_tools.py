@@ -54,8 +54,9 @@ def add_parsers(verbs: Any, profile: argparse.ArgumentParser, as_json: argparse.
     )
     bench.add_argument(
         "what",
-        choices=["step", "run", *bench_verb.NAMES],
-        help="step: ratio to stock TRL; run: wall time and memory of table1; overhead: GCPO's forms beside GRPO; "
+        choices=["step", "run", "search", *bench_verb.NAMES],
+        help="step: ratio to stock TRL; run: wall time and memory of table1; search: MCTS beside plain samples; "
+        "overhead: GCPO's forms beside GRPO; "
         "fidelity: its estimators beside the literal one",
     )
     bench_verb.add_arguments(bench)
@@ -149,11 +150,15 @@ def _calibrate(args: argparse.Namespace) -> int:
 
 def _bench(args: argparse.Namespace) -> int:
     from repro.bench import bench_run, bench_step, save
+    from repro.bench_search import bench_search
 
     profile = load_profile(args.profile, args.overrides)
     if args.what in bench_verb.NAMES:
         return bench_verb.run(profile, args)
-    result = bench_step(profile) if args.what == "step" else bench_run(profile, keep=args.keep)
+    if args.what == "search":
+        result = bench_search(profile)
+    else:
+        result = bench_step(profile) if args.what == "step" else bench_run(profile, keep=args.keep)
     if args.save:
         save(profile, args.what, result)
     print(
