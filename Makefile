@@ -26,6 +26,7 @@ help: ## this list
 	@echo
 	@echo "  reproduce-table1   Table 1: paper | independent | ours      smoke 2 min, micro 30 min, gpu and paper: make plan"
 	@echo "  reproduce-table2   Table 2: the ablation and its controls   smoke 3 min, micro 20 min, gpu and paper: make plan"
+	@echo "  reproduce-table3   Table 3: search and votes at test time   smoke 3 min, micro 15 min, gpu and paper: make plan"
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
 	@echo
 	@echo "  times: two quiet cores, environment (about 3 minutes, once) aside. Tables not built yet: make list"

@@ -45,8 +45,6 @@ display(Markdown(tables.to_markdown(table)))
 curves = pictures.load_curves(table, folder / "runs")
 if curves:
     display(Image(figures.png(pictures.training(table, curves))))
-
-# %%
 searches = folder / "tables" / f"{target}_search.json"
 if searches.exists():
     record = json.loads(searches.read_text(encoding="utf-8"))

@@ -71,9 +71,9 @@ def test_a_run_writes_tables_figures_and_a_notebook_and_prints_verdicts(undistur
     for name in ("tables/table1.csv", "tables/table1.md", "tables/table1.tex", "notebooks/table1.ipynb"):
         assert (folder / name).stat().st_size > 200
     assert list((folder / "figures").glob("table1*.png")) and list((folder / "figures").glob("table1*.svg"))
-    for words in ("smoke: not a result", "not run yet", "GCPO expected > GRPO", "MDG", "table1.csv"):
+    for words in ("smoke: not a result", "ReST-MCTS*", "GCPO expected > GRPO", "MDG", "table1.csv"):
         assert words in done.stdout
-    assert set(summaries(results)) == {"base", "grpo", "gvpo", "drgrpo", "gcpo_expected", "gcpo_mc"}
+    assert set(summaries(results)) == {"base", "grpo", "rest_mcts", "gvpo", "drgrpo", "gcpo_expected", "gcpo_mc"}
 
 
 def test_a_second_run_does_nothing_and_takes_seconds(undisturbed, cache):
