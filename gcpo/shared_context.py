@@ -154,6 +154,13 @@ class SharedContext:
             self._groups[id(group)] = _Encoded(queries[g], candidates, len(group.prompt_ids) + longest)
             self._alive.append(group)
 
+    def prompt_readers(self, prompts: Sequence[Ids]) -> tuple[list[Reader], list[Ids]]:
+        """Where a further output of the fork stands: after q, whose last token leads it. Prompts are the groups'."""
+        known = {tuple(group.prompt_ids): group for group in self._alive if isinstance(group, Group)}
+        places = [self._groups[id(known[tuple(prompt)])].query for prompt in prompts]
+        readers = [Reader(place[:-1], len(place) - 1) for place in places]
+        return readers, [[prompt[-1]] for prompt in prompts]
+
     def readers(self, readings: Sequence[Reading], stage: str) -> list[Reader]:
         """Where outputs of a stage ("integrated" or "copy") stand after their readings. Encodes what is new in them."""
         # those of the integrated outputs' own readings too

@@ -172,16 +172,18 @@ class SharedPolicy(PooledPolicy):
             self.context.add_groups(groups, recorded)
         self.tokens["scored"] += self.context.encoded
 
-    def _readers(self, contexts: list[Reading], stage: str) -> tuple[KeyPool, list[Reader], list[Ids]]:
+    def _readers(self, contexts: list, stage: str) -> tuple[KeyPool, list[Reader], list[Ids]]:
+        if not isinstance(contexts[0], Reading):
+            return self.context.pool, *self.context.prompt_readers(contexts)
         before = self.context.encoded
         readers = self.context.readers(contexts, stage)
         self.tokens["scored"] += self.context.encoded - before
         return self.context.pool, readers, [self.context.lead] * len(contexts)
 
     def sample(self, contexts: list) -> list[Ids]:
-        if not isinstance(contexts[0], Reading):  # q alone: a fresh y_i', by the engine of the rollouts
-            return super().sample(contexts)
         outputs, _ = self._sampled(contexts, INTEGRATED, states=False)
+        if not isinstance(contexts[0], Reading):  # q alone: a fresh y_i', which belongs to the fork
+            return outputs
         return [Drawn(y, reading) for y, reading in zip(outputs, contexts, strict=True)]
 
 

@@ -270,6 +270,20 @@ def test_sampling_continues_as_a_forward_pass_over_the_packed_row_would():
         assert logps.shape == (1, len(y))
 
 
+def test_a_further_output_of_the_fork_is_sampled_after_q_alone():
+    context = SharedContext(MODEL, SharedLayout(LAYOUT))
+    other = Group([7], [[4, EOS], [5, 5]])
+    context.add_groups([GROUP, other])
+    prompts = [other.prompt_ids, GROUP.prompt_ids]
+    readers, leads = context.prompt_readers(prompts)
+    outputs, _ = sample(MODEL, context.pool, readers, leads, max_new_tokens=5, eos_ids=[EOS], pick=greedy)
+    for prompt, output in zip(prompts, outputs, strict=True):
+        ids = list(prompt)
+        for _ in output:
+            ids.append(MODEL(torch.tensor([ids])).logits[0, -1].argmax().item())
+        assert ids[len(prompt) :] == output
+
+
 def test_sampled_frequencies_are_the_model_s_probabilities():
     model = make_model(4, torch.float32, initializer_range=0.1)
     references = SharedLayout(LAYOUT)
