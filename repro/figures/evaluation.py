@@ -65,7 +65,7 @@ def _references(axes: Any, y: int, beside: tuple[str, str], name: str, shown: di
     if paper is not None:
         mark = {"color": PAPER, "marker": "|", "ms": 18, "mew": 3, "ls": ""}
         axes.plot(paper.value, y, zorder=3, **mark)
-        shown["paper"] = Line2D([], [], label="paper", **mark)
+        shown["paper"] = Line2D([], [], label="paper", **(mark | {"ms": 10}))
     for reference in independent(*beside, name):
         place = SOURCES.index(reference.source)
         looks = look(place + 1) | {"markerfacecolor": "none"}
@@ -100,7 +100,8 @@ def lengths(entries: Entries) -> Figure:
                 bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
             )  # fmt: skip
             axes.set_xlim(0, None)
-            axes.margins(y=0.25)
+            highest = max(ended + cut for ended, cut in zip(bins["ended"], bins["cut"], strict=True))
+            axes.set_ylim(0, 1.4 * highest)  # room for the words above the bars
             axes.yaxis.get_major_locator().set_params(integer=True, nbins=5)
             axes.xaxis.get_major_locator().set_params(integer=True, nbins=5)
             axes.grid(axis="x", visible=False)
