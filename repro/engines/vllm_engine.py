@@ -10,9 +10,11 @@ import os
 from collections.abc import Iterator, Sequence
 from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import AutoConfig
 
 from repro.engines import Completion, Request, SamplingSettings
 from repro.engines.model_files import resolve_model
@@ -51,6 +53,7 @@ class VllmEngine:
         if not self.on_gpu:
             for name, value in _CPU_SETTINGS.items():
                 os.environ.setdefault(name, value)
+            _check_head_size(folder)
         from vllm import LLM
 
         memory = {"gpu_memory_utilization": GPU_MEMORY} if self.on_gpu else {"kv_cache_memory_bytes": CPU_CACHE_BYTES}
@@ -67,8 +70,8 @@ class VllmEngine:
                 disable_log_stats=True,
                 **memory,
             )
-        except ValueError as error:  # an architecture that vLLM has not, or no memory for one sequence
-            raise BadInput(f"model {model!r} cannot be loaded by vllm: {str(error).splitlines()[0]}") from None
+        except (ValueError, RuntimeError) as error:  # an architecture that vLLM has not, or too little memory
+            raise BadInput(f"model {model!r} cannot be loaded by vllm: {str(error).splitlines()[0]}") from error
         self.context_tokens = int(self._llm.llm_engine.model_config.max_model_len)
 
     def describe(self) -> dict[str, Any]:
@@ -100,6 +103,18 @@ class VllmEngine:
         finally:  # a caller that stops early leaves nothing running
             if unfinished:
                 engine.abort_request(list(unfinished))
+
+
+def _check_head_size(folder: Path) -> None:
+    """Raise BadInput for a head size without a CPU kernel: vLLM itself would notice at the first token."""
+    from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend
+
+    config = AutoConfig.from_pretrained(folder).get_text_config()
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    known = CPUAttentionBackend.get_supported_head_sizes()
+    if size not in known:
+        sizes = ", ".join(map(str, known))
+        raise BadInput(f"model {folder} has heads of {size} dimensions; vllm on a CPU takes {sizes}")
 
 
 def sampling_params(settings: SamplingSettings, seed: int) -> Any:

@@ -118,6 +118,17 @@ def test_the_engine_says_what_can_move_a_sample(engines):
     assert engines["vllm"].context_tokens == 256
 
 
+@needs_vllm
+@pytest.mark.slow
+def test_heads_without_a_cpu_kernel_are_refused_before_the_engine_starts(tiny_model_dir):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("the limit is that of the CPU kernels")
+    with pytest.raises(BadInput, match="heads of 16 dimensions"):
+        make_engine("vllm", str(tiny_model_dir))
+
+
 @pytest.mark.skipif(find_spec("vllm") is not None, reason="vllm is installed here")
 def test_without_vllm_the_engine_says_how_to_install_it(folder):
     with pytest.raises(BadInput, match=r"vllm is not installed here.*repro/env/vllm_cpu\.lock"):
