@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from repro.figures import FAINT, INK, PAPER, look, new_figure, save, style
 
-_KINDS = {"mcts": "MCTS", "maj": "majority vote", "best": "best-of-N by the policy's own probability"}
+_KINDS = {"mcts": "MCTS", "maj": "majority vote", "best": "best-of-N"}
 
 
 def write_search_figures(record: Mapping[str, Any], titles: Mapping[str, str], folder: Path, name: str) -> list[Path]:
@@ -34,7 +34,8 @@ def tokens(record: Mapping[str, Any], titles: Mapping[str, str]) -> Figure:
                     axes.plot(*_columns(points), markersize=3.5, linewidth=1.5, label=title, **look(place))
                 axes.set_title(titles.get(policy, policy))
             row[0].set_ylabel(f"{base}\naccuracy, percent")
-        figure.supxlabel("generated tokens per question", fontsize=10)
+        for axes in grid[-1]:
+            axes.set_xlabel("tokens per question")
         handles, labels = grid[0][0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(_KINDS))
         figure.suptitle("What a token buys: search and votes", x=0.01, ha="left", fontsize=12)
