@@ -245,7 +245,7 @@ def _cost_rows(entries: dict[str, dict[str, Any]]) -> tuple[list[str], list[list
 def _provenance(entries: dict[str, dict[str, Any]]) -> list[str]:
     rows = []
     for name, entry in entries.items():
-        config, env = entry["config"], entry["env"]
+        config = entry["config"]
         protocol = config["protocol"]
         data = config["data"]
         rows.append(
@@ -256,13 +256,13 @@ def _provenance(entries: dict[str, dict[str, Any]]) -> list[str]:
                 config["prompt"]["form"],
                 f"{config['engine']['engine']}, {config['engine'].get('dtype', '-')}",
                 f"{data.get('file') or data['hub']} {(data.get('sha256') or data['revision'])[:12]}",
-                env["commit"][:10] + (" †" if env["dirty"] else ""),
+                ", ".join(env["commit"][:10] + (" †" if env["dirty"] else "") for env in entry["env"]),
             ]
         )
     digest = next(iter(entries.values()))["config"]["model"].get("sha256")
     lines = _table(["suite", "preset", "sampling", "prompt", "engine", "data", "commit"], rows)
     lines += ["", f"Model sha256 {digest[:16]}." if digest else "No weights."]
-    if any(entry["env"]["dirty"] for entry in entries.values()):
+    if any(env["dirty"] for entry in entries.values() for env in entry["env"]):
         lines.append("† the working tree had uncommitted changes.")
     return lines
 

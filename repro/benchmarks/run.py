@@ -18,6 +18,7 @@ from repro.benchmarks.protocols import Protocol, get_preset, greedy_pass, resolv
 from repro.benchmarks.scores import cost, summarise
 from repro.benchmarks.store import (
     CONFIG,
+    ENV,
     GREEDY,
     SAMPLED,
     SAMPLES,
@@ -25,6 +26,7 @@ from repro.benchmarks.store import (
     Sample,
     append_samples,
     claim_folder,
+    note_run,
     read_samples,
     replace_samples,
 )
@@ -238,6 +240,8 @@ def _draw_missing(
             max_new_tokens=protocol.max_new_tokens,
             stop_token_ids=stops,
         )
+        if requests:
+            note_run(folder, provenance())
         for chunk in _chunks(engine, requests, settings, task.batch_size, asked.suite.name, draw, prompts):
             problems = {problem.id: problem for problem in asked.problems}
             graded = grader.grade([problems[sample.question_id] for sample in chunk], chunk)
@@ -304,11 +308,10 @@ def _summarise(
     if task is not None:
         k = resolve(get_preset(task.preset), suite, samples=task.samples, temperature=task.temperature).samples
         run = {"preset": task.preset, "row": task.row}
-        environment = provenance()
     else:
         if previous is None:
             raise BadInput(f"{folder} has no {SUMMARY}: the evaluation is not finished; run it again to finish it")
-        k, run, environment = previous["k"], previous["run"], previous["env"]
+        k, run = previous["k"], previous["run"]
     asked = {problem.id for problem in problems}
     samples = [sample for sample in samples if sample.question_id in asked]
     summary = {
@@ -320,7 +323,7 @@ def _summarise(
         "cost": cost(samples, config["engine"]["device"]),
         "config": config,
         "run": run,
-        "env": environment,
+        "env": read_json(folder / ENV, "provenance"),
         "grader_code": code_hash(GRADER_CODE),
     }
     write_json(folder / SUMMARY, summary)

@@ -16,7 +16,7 @@ import zstandard
 from repro.cells import canonical_json, read_json, write_json
 from repro.errors import BadInput
 
-SAMPLES, CONFIG, SUMMARY = "samples.jsonl.zst", "config.json", "summary.json"
+SAMPLES, CONFIG, SUMMARY, ENV = "samples.jsonl.zst", "config.json", "summary.json", "env.json"
 SAMPLED, GREEDY = "sampled", "greedy"
 
 
@@ -115,6 +115,14 @@ def replace_samples(path: Path, samples: Iterable[Sample], chunk: int = 1000) ->
     for start in range(0, len(rows), chunk):
         append_samples(temporary, rows[start : start + chunk])
     os.replace(temporary, path)
+
+
+def note_run(folder: Path, provenance: dict[str, Any]) -> None:
+    """Add the code and machine that are about to draw samples to env.json, the list of all that did."""
+    path = folder / ENV
+    runs = read_json(path, "provenance") if path.exists() else []
+    if provenance not in runs:
+        write_json(path, [*runs, provenance])
 
 
 def claim_folder(folder: Path, identity: dict[str, Any]) -> None:

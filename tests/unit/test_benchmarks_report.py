@@ -33,7 +33,7 @@ def entry(name: str, title: str, *, model: str = "deepseek-ai/DeepSeek-R1-Distil
             "model": {"name": model, "sha256": "ab" * 32}, "engine": {"engine": "transformers", "dtype": "float32"},
             "protocol": protocol, "prompt": {"form": "chat"}, "seed": 0, "data": {"file": "f", "sha256": "cd" * 32},
         },
-        "env": {"commit": "e" * 40, "dirty": False},
+        "env": [{"commit": "e" * 40, "dirty": False}],
         "cost": {"device": "cpu", "generation_seconds": 12.0, "grading_seconds": 0.0, "tokens_per_second": 9.0,
                  "device_hours": 0.0},
     }  # fmt: skip
