@@ -62,9 +62,7 @@ class Engine(Protocol):
     tokenizer: "PreTrainedTokenizerBase"
     context_tokens: int
 
-    def generate(
-        self, requests: Sequence[Request], settings: SamplingSettings
-    ) -> Iterator[tuple[int, Completion]]:
+    def generate(self, requests: Sequence[Request], settings: SamplingSettings) -> Iterator[tuple[int, Completion]]:
         """Yield (index in `requests`, completion) once for every request, in any order."""
         ...
 
