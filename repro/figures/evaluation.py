@@ -13,6 +13,7 @@ from repro.figures import BAND, FAINT, INK, PAPER, look, new_figure, save, style
 
 SOURCES = ("Sober", "CMU MRT v0.1", "DeepSeek card", "DeepScaleR blog", "Qwen card")
 COLUMNS = 3
+_RIGHT, _WRONG = ("correct", "passed"), ("wrong", "failed")
 Entries = dict[str, dict[str, Any]]
 
 
@@ -91,13 +92,13 @@ def lengths(entries: Entries) -> Figure:
             axes.bar(height=bins["ended"], color=look(0)["color"], **place)
             axes.bar(height=bins["cut"], bottom=bins["ended"], color=PAPER, hatch="///", **place)
             if limit <= 1.15 * bins["edges"][-1]:
-                axes.axvline(limit, color=INK, lw=1, ls=(0, (3, 2)))
+                axes.axvline(limit, ymax=0.8, color=INK, lw=1, ls=(0, (3, 2)))
             share = 100 * entry["rates"]["truncated"]
             axes.set_title(entry["title"])
             axes.text(
                 0.98, 0.95, f"mean {entry['tokens']['mean']:.0f}\ncut {share:.1f} %",
                 transform=axes.transAxes, ha="right", va="top", size=9, color=INK,
-                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
+                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}, zorder=3,
             )  # fmt: skip
             axes.set_xlim(0, None)
             highest = max(ended + cut for ended, cut in zip(bins["ended"], bins["cut"], strict=True))
@@ -122,14 +123,15 @@ def lengths(entries: Entries) -> Figure:
 def reasons(entries: Entries) -> Figure:
     """The verdicts' reasons, as shares of each suite's answers."""
     found = sorted({reason for entry in entries.values() for reason in entry["reasons"]}, key=_right_first)
+    colours = _colours(found)
     with style():
         figure = new_figure(9.0, 1.6 + 0.42 * len(entries))
         axes = figure.subplots()
         for y, entry in enumerate(entries.values()):
             left, total = 0.0, sum(entry["reasons"].values())
-            for index, reason in enumerate(found):
+            for reason in found:
                 share = 100 * entry["reasons"].get(reason, 0) / total
-                axes.barh(y, share, left=left, height=0.62, color=look(index)["color"], edgecolor="white", lw=0.8)
+                axes.barh(y, share, left=left, height=0.62, color=colours[reason], edgecolor="white", lw=0.8)
                 if share >= 6:
                     axes.text(left + share / 2, y, f"{share:.0f}", ha="center", va="center", size=9, color="white")
                 left += share
@@ -141,13 +143,20 @@ def reasons(entries: Entries) -> Figure:
         for spine in ("left", "bottom"):
             axes.spines[spine].set_color(FAINT)
         figure.suptitle(f"{model_name(entries)}: verdicts", x=0.01, ha="left", weight="bold", size=12)
-        handles = [Patch(color=look(index)["color"], label=reason) for index, reason in enumerate(found)]
+        handles = [Patch(color=colours[reason], label=reason) for reason in found]
         figure.legend(handles=handles, loc="outside lower center", ncols=6, columnspacing=1.0)
     return figure
 
 
 def _right_first(reason: str) -> tuple[bool, bool, str]:
-    return reason not in ("correct", "passed"), reason not in ("wrong", "failed"), reason
+    return reason not in _RIGHT, reason not in _WRONG, reason
+
+
+def _colours(reasons: list[str]) -> dict[str, str]:
+    """Right answers are blue and wrong ones grey in every picture; other reasons take what the palette has left."""
+    others = [reason for reason in reasons if reason not in (*_RIGHT, *_WRONG)]
+    named = dict.fromkeys(_RIGHT, look(0)["color"]) | dict.fromkeys(_WRONG, FAINT)
+    return named | {reason: look(2 + place)["color"] for place, reason in enumerate(others)}
 
 
 def write_figures(entries: Entries, folder: Path) -> list[Path]:
