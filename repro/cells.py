@@ -235,6 +235,12 @@ def read_metrics(folder: Path) -> list[dict]:
     return rows
 
 
+def never_rewarded(folder: Path) -> bool:
+    """Whether a cell logged rewards and every one was 0: then most likely the verifier could read no answer."""
+    rewards = [row["reward"] for row in read_metrics(folder) if "reward" in row]
+    return bool(rewards) and not any(rewards)
+
+
 def load_summary(cell: Cell) -> dict | None:
     """The summary of a finished cell, or None while it is not finished.
 

@@ -159,6 +159,7 @@ def _plan(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from repro.cells import never_rewarded, state
     from repro.report import build_report
     from repro.run import run
 
@@ -168,6 +169,9 @@ def _run(args: argparse.Namespace) -> int:
     print(report.as_json() if args.json else report.text)
     for line in (*outcome.failed.values(), *outcome.skipped.values()):
         print(f"failed: {line}", file=sys.stderr)
+    for cell in cells:
+        if state(cell) == "done" and never_rewarded(cell.folder):
+            print(f"alarm: {cell.id}: every reward was 0; look at the answers in {cell.folder}", file=sys.stderr)
     return FAILED if outcome.failed or outcome.skipped else DONE
 
 

@@ -8,7 +8,16 @@ import pytest
 
 from gcpo.trainers import METHODS
 from repro import cells
-from repro.cells import exclusive_lock, is_locked, load_summary, make_cell, plan_cells, state, write_json
+from repro.cells import (
+    exclusive_lock,
+    is_locked,
+    load_summary,
+    make_cell,
+    never_rewarded,
+    plan_cells,
+    state,
+    write_json,
+)
 from repro.config import load_profile
 from repro.errors import BadInput
 from repro.experiments import get_arm, get_experiment
@@ -98,6 +107,18 @@ def test_a_truncated_metrics_file_is_one_line_that_names_the_line(cell):
     (cell.folder / "metrics.jsonl").write_text('{"step": 1, "loss": 0.5}\n{"step": 2, "lo')
     with pytest.raises(BadInput, match=r"metrics .*damaged at line 2"):
         load_summary(cell)
+
+
+@pytest.mark.parametrize(
+    ("rewards", "silent"),
+    [([0.0, 0.0], True), ([0.0, 0.1], False), ([], False)],
+    ids=["all zero", "one", "none logged"],
+)
+def test_a_cell_is_called_never_rewarded_only_if_it_logged_rewards_and_all_were_zero(cell, rewards, silent):
+    finish(cell)
+    lines = [json.dumps({"loss": 0.5}), *(json.dumps({"reward": reward}) for reward in rewards)]
+    (cell.folder / "metrics.jsonl").write_text("\n".join(lines))
+    assert never_rewarded(cell.folder) is silent
 
 
 def test_a_summary_of_another_specification_is_refused(cell):
