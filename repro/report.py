@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from repro.cells import Cell, canonical_json, load_summary, read_json, sha256_text, write_json
@@ -15,6 +15,7 @@ from repro.tables import (
     build_table1,
     compare_with_published,
     comparison_markdown,
+    generation_notes,
     read_table,
     search_record,
     table_spec,
@@ -85,8 +86,10 @@ def _build(
 
         rows = [each for summary in summaries for each in answered_by(summary)]
         table = build_table1(rows, spec, load_table(experiment.paper_table))
+        runs = results_dir(profile.name) / "runs"
+        table = replace(table, footnotes=(*table.footnotes, *generation_notes(summaries, runs)))
         write_table1(table, folder / "tables")
-        write_figures(table, folder / "figures", results_dir(profile.name) / "runs")
+        write_figures(table, folder / "figures", runs)
         searches = search_record(summaries)
         if searches is not None:
             from repro.figures.search import write_search_figures
