@@ -59,7 +59,7 @@ METHOD_CODE = {
         "gcpo/trainers/pooled_policy.py",
     ),
     "rest_mcts": (*BASE_CODE, *_SEARCH_CODE, "gcpo/trainers/rest_mcts.py", "repro/rest_mcts.py"),
-    "search": (*BASE_CODE, *_SEARCH_CODE, "repro/search.py"),
+    "search": (*BASE_CODE, *_SEARCH_CODE, "repro/search.py", "repro/search_value.py"),
 }
 LOCK_FILE = REPO_ROOT / "repro" / "env" / "cpu.lock"
 _PACKAGES = ("torch", "transformers", "trl", "accelerate", "datasets", "peft", "numpy")

@@ -69,7 +69,7 @@ class SearchSpec(Strict):
     first_visit_value: float
     step_tokens: int
     delimiter: str = Field(description="text that ends a step of a solution")
-    value: Literal["votes", "confidence", "p_true"]
+    value: Literal["votes", "confidence", "p_true", "value_model"]
     questions_at_once: int = Field(ge=1, description="trees grown side by side, and stored together")
     rows_at_once: int = Field(ge=1, description="plain samples drawn together")
 

@@ -22,6 +22,7 @@ from gcpo.search.tree import weighted_vote
 from repro.config import Profile, SearchSpec
 from repro.errors import BadInput
 from repro.evaluate import Sample
+from repro.search_value import fitted_values
 from repro.taskset import Question, TaskSet, derive_seed
 
 METHOD = "search"
@@ -190,6 +191,8 @@ def search_suites(
     `folder` holds finished chunks; a chunk found there is not searched again.
     """
     searcher = Searcher(model, tokenizer, profile, tasks.final_answer, seed)
+    if profile.search.value == "value_model":
+        searcher.leaf_values = fitted_values(model, tokenizer, tasks, profile, seed)
     questions = [(suite, each) for suite in profile.tasks.suites for each in tasks.questions(suite)]
     results = _stored_trees(searcher, [each for _, each in questions], folder, report)
     k = _budgets([suite for suite, _ in questions], results)

@@ -4,6 +4,8 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
+import zstandard
 
 from repro.config import load_profile
 from repro.errors import BadInput
@@ -51,6 +53,37 @@ def test_poisoned_answers_and_a_poisoned_grader_change_no_searched_answer(model,
     assert answers(clean) == answers(poisoned)
     assert [s.correct for s in poisoned["mcts"]] == [True] * 8
     assert [s.correct for s in clean["mcts"]] != [True] * 8
+
+
+class OtherReferences(ProceduralTasks):
+    """The tasks with other answers to the suites' questions; training questions keep theirs, and all are right."""
+
+    def __init__(self, spec, reference):
+        super().__init__(spec)
+        self.reference = reference
+
+    def questions(self, suite):
+        return [replace(each, answer=self.reference) for each in super().questions(suite)]
+
+    def grade(self, texts, answers, ended):
+        return [(True, "correct")] * len(texts)
+
+
+def test_a_value_model_is_fitted_without_the_suites_answers_and_leaves_the_policy_as_it_was(model, tmp_path):
+    profile = load_profile("smoke", ["tasks.suites.modten-smoke=8", "search.value=value_model"])
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    found = []
+    for reference in ("1", "2"):
+        tasks = OtherReferences(profile.tasks, reference)
+        folder = tmp_path / reference
+        searched, _ = search_suites(model, build_tokenizer(), tasks, profile, 0, folder, lambda fraction, text: None)
+        found.append(answers(searched))
+        (chunk,) = (json.loads(zstandard.decompress(path.read_bytes())) for path in folder.glob("*.zst"))
+        values = [value for row in chunk for value in row["values"]]
+        assert all(0.0 <= value <= 1.0 for value in values)
+        assert sum(values) / len(values) > 0.5  # fitted on rollouts that were all right; 0.5 before any data
+    assert found[0] == found[1]
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
 
 
 def test_the_searcher_is_given_no_reference_and_no_grader(model, profile):
