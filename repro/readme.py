@@ -11,11 +11,17 @@ from repro.tables import headline_markdown, read_table, to_markdown
 
 README = REPO_ROOT / "README.md"
 _PROFILE = "micro"
+_PICTURES = {  # table -> (words for those who do not see it, its file)
+    1: ("gain over the own base and difference to GRPO", "table1_gains"),
+    2: ("gain over the own base and difference to GRPO, by term and control", "table2_gains"),
+    3: ("accuracy over generated tokens per question", "table3_tokens"),
+}
 
 
 def blocks() -> dict[str, str]:
     """Block name -> Markdown text, all from published files. Raises BadInput where one is missing."""
-    return {"table1": _table1(), "bases": _bases(), "cost": _cost()}
+    tables = {f"table{number}": _table(number) for number in (1, 2, 3)}
+    return {**tables, "bases": _bases(), "cost": _cost()}
 
 
 def filled(text: str, new: dict[str, str]) -> str:
@@ -41,12 +47,14 @@ def _published(name: str) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _table1() -> str:
-    folder = results_dir(_PROFILE, "published")
-    table = read_table(folder / "tables" / "table1.json")
+def _table(number: int) -> str:
+    """Averages, claims, a picture, and where the whole table is."""
+    folder, where = results_dir(_PROFILE, "published"), f"results/published/{_PROFILE}"
+    table = read_table(folder / "tables" / f"table{number}.json")
     claims = to_markdown(table).partition("## Claims")[2].partition("\n## ")[0]
-    figure = f"![gain over the own base and difference to GRPO](results/published/{_PROFILE}/figures/table1_gains.png)"
-    whole = f"[Whole table](results/published/{_PROFILE}/tables/table1.md), [notebook](notebooks/table1.ipynb)."
+    alt, picture = _PICTURES[number]
+    figure = f"![{alt}]({where}/figures/{picture}.png)"
+    whole = f"[Whole table]({where}/tables/table{number}.md), [notebook](notebooks/table{number}.ipynb)."
     return "\n\n".join([headline_markdown(table).strip(), claims.strip(), figure, whole])
 
 

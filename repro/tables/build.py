@@ -228,8 +228,10 @@ class _Maker:
         return max(others, key=others.get) if others else None
 
     def _claimed_gap(self, base: BaseRow, better: ArmRow, worse: str) -> float | None:
-        """Printed average of `better` minus that of `worse`, to the digit printed."""
+        """Printed average of `better` minus that of `worse`, to the digit printed; None where one row is both's."""
         methods = {arm.id: arm.paper_method for arm in self.spec.arms}
+        if methods.get(worse) == better.paper_method:
+            return None
         if worse == BEST_OTHER:
             skipped = {better.paper_method, methods.get(self.spec.base_arm), methods.get(self.spec.reference)}
             rivals = [m for m in dict.fromkeys(methods.values()) if m is not None and m not in skipped]
