@@ -24,7 +24,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 help: ## this list
 	@echo "make TARGET [PROFILE=smoke|micro|gpu|paper] [SEEDS=n] [ARMS=a,b] [JOBS=n] [SET=key=value]"
 	@echo
-	@echo "  reproduce-table1   Table 1: paper | independent | ours      smoke 2 min, micro 30 min, gpu and paper: make plan"
+	@echo "  reproduce-table1   Table 1: paper | independent | ours      smoke 2 min, micro 32 min, gpu and paper: make plan"
 	@echo "  reproduce-table2   Table 2: the ablation and its controls   smoke 3 min, micro 20 min, gpu and paper: make plan"
 	@echo "  reproduce-table3   Table 3: search and votes at test time   smoke 3 min, micro 15 min, gpu and paper: make plan"
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
