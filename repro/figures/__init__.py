@@ -18,7 +18,7 @@ FAINT = "#8a8a8a"
 BAND = "#e9eef4"
 PAPER = "#D55E00"
 _PALETTE = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255", "#117733", "#332288")
-_MARKERS = ("o", "s", "D", "^", "v", "<", ">", "h")
+MARKERS = ("o", "s", "D", "^", "v", "<", ">", "h")
 _STYLE = {
     "axes.axisbelow": True,
     "axes.edgecolor": FAINT,
@@ -67,7 +67,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 def look(index: int) -> dict[str, str]:
     """Colour and marker of the series at `index`; both repeat after eight."""
-    return {"color": _PALETTE[index % len(_PALETTE)], "marker": _MARKERS[index % len(_MARKERS)]}
+    return {"color": _PALETTE[index % len(_PALETTE)], "marker": MARKERS[index % len(MARKERS)]}
 
 
 def png(figure: Figure) -> bytes:
