@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoTokenizer, TrainerCallback
+from recorded_gradients import Gradients
+from transformers import AutoTokenizer
 from trl import GRPOTrainer
 
 import gcpo.estimators
@@ -17,16 +18,6 @@ from gcpo import GCPOConfig, GCPOTrainer, PaperGRPOConfig, trl_adapter
 # the toy vocabulary has no "|"
 TOY = {"candidate_separator": ";"}
 MC = {"estimator": "mc", "eq13": "mean", "kappa_row_fraction": 1.0}
-
-
-class Gradients(TrainerCallback):
-    """The gradients that each optimizer step sees."""
-
-    def __init__(self) -> None:
-        self.steps: list[list[torch.Tensor]] = []
-
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-        self.steps.append([p.grad.clone() for p in model.parameters()])
 
 
 def trained(make_trainer: Callable, trainer_class: type, config_class: type, **overrides: Any):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import TrainerCallback
+from recorded_gradients import Gradients
 
 import gcpo.trainers.gcpo as gcpo_trainer
 from gcpo import GCPOConfig, GCPOTrainer
@@ -20,14 +20,6 @@ from gcpo.trainers.pooled_policy import CachedTextPolicy
 TOY = {"candidate_separator": ";"}
 SHARED = TOY | {"context_encoding": "shared_kv", "candidate_view": "full"}
 MC = {"estimator": "mc", "eq13": "mean", "kappa_row_fraction": 1.0}
-
-
-class Gradients(TrainerCallback):
-    def __init__(self) -> None:
-        self.steps: list[list[torch.Tensor]] = []
-
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-        self.steps.append([p.grad.clone() for p in model.parameters()])
 
 
 def trained(make_trainer: Callable, trainer_class: type = GCPOTrainer, **overrides: Any):
