@@ -162,3 +162,28 @@ def upsilon_statistics(z: Tensor, x_mean: Tensor, phi_mean: Tensor, weight: Tens
         "cosine_without_psi": F.cosine_similarity(z, centroid.expand_as(z), dim=-1).mean().item(),
         "psi_norm_ratio": ((x_mean - phi_mean).norm(dim=-1) / centroid_norm).mean().item(),
     }
+
+
+def retest_statistics(
+    z: Tensor, first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor], *, similarity: str = "cosine"
+) -> dict[str, float]:
+    """How much of the projection comes back when it is drawn again for the same candidates (ours, not the paper's).
+
+    z: [groups, n, dim]; first, second: (Z̄, Z̄') of two independent draws, each [groups, n, dim]. Returns floats:
+    `psi_retest_cosine`, the mean cos(Ψ_i, Ψ_i) between the draws (0 for a zero vector), and `psi_retest_correlation`,
+    Pearson's over all candidates between what the projection adds to the similarity, s(z_i, c_i) − s(z_i, z̄), in the
+    one draw and in the other; NaN where it adds the same to all. Both are 1 for a property of the candidates. Noise has
+    a cosine of 0; its correlation is 0 only while it is small beside z̄: large noise lowers every similarity, the
+    higher ones by more. Raises ValueError as `causal_similarity`.
+    """
+    nothing = torch.zeros_like(z)
+    without = causal_similarity(z, nothing, nothing, similarity=similarity)
+    psi, added = [], []
+    for x_mean, phi_mean in (first, second):
+        added.append((causal_similarity(z, x_mean, phi_mean, similarity=similarity) - without).flatten())
+        x_mean, phi_mean = _lift(x_mean, phi_mean)
+        psi.append(x_mean - phi_mean)
+    return {
+        "psi_retest_cosine": F.cosine_similarity(*psi, dim=-1).mean().item(),
+        "psi_retest_correlation": torch.corrcoef(torch.stack(added))[0, 1].item(),
+    }

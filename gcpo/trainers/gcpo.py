@@ -25,7 +25,14 @@ from gcpo.trainers.gcpo_config import GCPOConfig, form_name
 from gcpo.trainers.gcpo_policy import TrainerPolicy, context_layout, padded
 from gcpo.trainers.grpo import PaperGRPOConfig, PaperGRPOTrainer
 from gcpo.trainers.pooled_policy import SharedPolicy, causal_lm, policy_for, recorded_cache, shared_logps
-from gcpo.upsilon import constant_control, shuffled_control, signed_weight, upsilon, upsilon_statistics
+from gcpo.upsilon import (
+    constant_control,
+    retest_statistics,
+    shuffled_control,
+    signed_weight,
+    upsilon,
+    upsilon_statistics,
+)
 
 __all__ = ["GCPOConfig", "GCPOTrainer", "form_name"]
 
@@ -36,10 +43,13 @@ ROW_WEIGHTS, CONTEXT_PROBS = "causal_row_weights", "causal_context_probs"
 _ROLLOUT_METRICS = (
     *(f"upsilon/{name}" for name in ("mean", "within_group_std", "share_negative")),
     *(f"upsilon/{name}" for name in ("cosine_without_psi", "psi_norm_ratio")),
+    *(f"upsilon/psi_retest_{name}" for name in ("cosine", "correlation")),
     *(f"gcpo/tokens_{name}" for name in ("sampled", "featured", "scored")),
-    *(f"gcpo/seconds_{name}" for name in ("sampled", "featured", "scored", "extras")),
+    *(f"gcpo/seconds_{name}" for name in ("sampled", "featured", "scored", "extras", "retest")),
     *("gcpo/groups_used", "gcpo/feature_miss_rate", "gcpo/context_length"),
 )
+# flips a bit of a rollout's seed, for a second draw of Ψ; on a CPU torch reads only the low 32 bits of a seed
+_RETEST = 1 << 31
 _COUNTS = ("gcpo/tokens_", "gcpo/seconds_")  # 0 where nothing was done; the others are then NaN, "no value"
 _LOSS_METRICS = ("target_share_nonpositive", "target_share_above_one", "share_capped", "k3", "context_logp")
 
@@ -72,7 +82,7 @@ class GCPOTrainer(PaperGRPOTrainer):
         started = time.perf_counter()
         metrics = {name: 0.0 if name.startswith(_COUNTS) else math.nan for name in _ROLLOUT_METRICS}
         rollout = self._with_causal_terms(rollout, inputs, states, metrics, caches)
-        metrics["gcpo/seconds_extras"] = time.perf_counter() - started
+        metrics["gcpo/seconds_extras"] = time.perf_counter() - started - metrics["gcpo/seconds_retest"]
         for name, value in metrics.items():
             trl_adapter.log_metric(self, name, value)
         return rollout
@@ -97,8 +107,13 @@ class GCPOTrainer(PaperGRPOTrainer):
         generator = torch.Generator().manual_seed(self._seed_of(rollout))
         groups = _groups(rollout, inputs, used, n)
         seed = int(torch.randint(2**62, (), generator=generator))
-        policy = policy_for(self, self.layout, seed=seed, groups=groups, used=used, rollout=rollout, caches=caches)
-        estimator = Estimator(args.sampling, policy.layout, policy)
+
+        def make_estimator(seed: int) -> Estimator:
+            policy = policy_for(self, self.layout, seed=seed, groups=groups, used=used, rollout=rollout, caches=caches)
+            return Estimator(args.sampling, policy.layout, policy)
+
+        estimator = make_estimator(seed)
+        policy = estimator.policy
         shuffled = args.candidate_order == "shuffled"
         orders = [torch.randperm(n, generator=generator).tolist() if shuffled else None for _ in used]
         needs_psi = args.kappa > 0 and args.eq13 != "p_q"
@@ -133,7 +148,22 @@ class GCPOTrainer(PaperGRPOTrainer):
             metrics[f"gcpo/seconds_{name}"] = policy.seconds[name]
         if policy.feature_count:
             metrics["gcpo/feature_miss_rate"] = policy.feature_misses / policy.feature_count
+        if args.retest_every and self.state.global_step % args.retest_every == 0:
+            metrics |= self._retest(make_estimator(seed ^ _RETEST), groups, evidence, orders)
         return rollout
+
+    def _retest(
+        self, estimator: Estimator, groups: list[Group], evidence: Evidence, orders: list[list[int] | None]
+    ) -> dict[str, float]:
+        """The projection drawn once more for the same candidates, beside the draw in use; nothing else reads it."""
+        started = time.perf_counter()
+        again = estimator.evidence(groups, z=evidence.z, orders=orders)
+        draws = [(drawn.x_mean, drawn.phi_mean) for drawn in (evidence, again)]
+        found = retest_statistics(evidence.z, *draws, similarity=self.args.similarity)
+        return {
+            **{f"upsilon/{name}": value for name, value in found.items()},
+            "gcpo/seconds_retest": time.perf_counter() - started,
+        }
 
     def _used_groups(self, advantages: Tensor) -> list[int]:
         """Groups whose rewards differ. All ranks use equally many, so that collective calls inside sampling match."""

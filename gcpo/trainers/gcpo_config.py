@@ -134,6 +134,11 @@ class GCPOConfig(PaperGRPOConfig):
     # Not stated: contexts per call of the sampler and rows per scoring forward, None for all and for the train batch
     extra_batch_size: int | None = None
 
+    # ---- diagnostics
+    # Not stated, ours: every so many steps Psi is drawn once more, for the metrics upsilon/psi_retest_* alone; it costs
+    # its sampling again and changes no loss and no other random number. 0: never
+    retest_every: int = 0
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self._resolve_counts()
@@ -237,6 +242,16 @@ class GCPOConfig(PaperGRPOConfig):
             ),
             (not 0 < self.kappa_row_fraction <= 1, f"kappa_row_fraction is {self.kappa_row_fraction}; want in (0, 1]"),
             (self.gcpo_every < 1, f"gcpo_every is {self.gcpo_every}; want 1 for every step, k for every k-th"),
+            (self.retest_every < 0, f"retest_every is {self.retest_every}; want 0 for never, k for every k-th step"),
+            (
+                self.retest_every > 0 and not (self.needs_features and sampled),
+                f"retest_every={self.retest_every} draws Psi again, of which estimator={self.estimator!r} with "
+                f"upsilon_control={self.upsilon_control!r} samples none; want 0, or estimator='mc'",
+            ),
+            (
+                self.retest_every > 0 and self.gcpo_every > 0 and self.retest_every % self.gcpo_every > 0,
+                f"retest_every is {self.retest_every}, but Psi is drawn every {self.gcpo_every} steps; want a multiple",
+            ),
             (
                 self.mask_truncated_completions,
                 "mask_truncated_completions hides the tokens of y_i, which contexts and features read; want False",

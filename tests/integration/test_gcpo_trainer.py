@@ -220,6 +220,27 @@ def test_a_run_repeats_itself_exactly(make_trainer: Callable) -> None:
     assert [[entry[n] for n in names] for entry in runs[0]] == [[entry[n] for n in names] for entry in runs[1]]
 
 
+@pytest.mark.parametrize("encoding", ["text", "cached_text", "shared_kv"])
+def test_drawing_psi_again_is_logged_and_changes_nothing_else(
+    make_trainer: Callable, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    settings = TOY | MC | {"max_steps": 3, "context_encoding": encoding}
+    _, plain, gradients = trained(make_trainer, GCPOTrainer, GCPOConfig, **settings)
+    _, retested, same = trained(make_trainer, GCPOTrainer, GCPOConfig, retest_every=2, **settings)
+    names = ("loss", "grad_norm", "upsilon/mean", "causal_kl/k3", "gcpo/tokens_sampled", "gcpo/tokens_featured")
+    assert [[entry[n] for n in names] for entry in plain] == [[entry[n] for n in names] for entry in retested]
+    assert all(
+        torch.equal(a, b) for one, two in zip(gradients, same, strict=True) for a, b in zip(one, two, strict=True)
+    )
+    for name in ("upsilon/psi_retest_cosine", "upsilon/psi_retest_correlation"):
+        assert all(entry[name] is None for entry in [*plain, retested[1]])
+        assert all(-1 <= entry[name] < 0.999 for entry in retested[::2])  # another draw
+    monkeypatch.setattr(gcpo_trainer, "_RETEST", 0)  # the same seed: the same draw
+    _, repeated, _ = trained(make_trainer, GCPOTrainer, GCPOConfig, retest_every=1, **settings | {"max_steps": 1})
+    assert repeated[0]["upsilon/psi_retest_cosine"] == pytest.approx(1.0, abs=1e-5)
+    assert repeated[0]["upsilon/psi_retest_correlation"] == pytest.approx(1.0, abs=1e-5)
+
+
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [

@@ -1,6 +1,7 @@
 """Eq. 11: hand values, properties, and one-line faults that the checks must catch."""
 
 import math
+import statistics as stats
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from gcpo.upsilon import (
     centroid_upsilon,
     constant_control,
     projection_means,
+    retest_statistics,
     shuffled_control,
     signed_weight,
     upsilon,
@@ -221,3 +223,40 @@ def test_statistics_report_the_spread_the_signs_and_the_size_of_the_projection()
     assert statistics["cosine_without_psi"] == pytest.approx(math.sqrt(0.5))
     # ‖Ψ‖ = √½ and √2.5 over ‖z̄‖ = √½
     assert statistics["psi_norm_ratio"] == pytest.approx((1 + math.sqrt(5)) / 2)
+
+
+def test_retest_of_one_draw_with_itself_is_one_and_with_its_opposite_minus_one():
+    draw, opposite = (X_MEAN, PHI_MEAN), (PHI_MEAN, X_MEAN)
+    again = retest_statistics(Z, draw, draw)
+    assert again["psi_retest_cosine"] == pytest.approx(1.0)
+    assert again["psi_retest_correlation"] == pytest.approx(1.0)
+    assert retest_statistics(Z, draw, opposite)["psi_retest_cosine"] == pytest.approx(-1.0)
+
+
+def test_retest_equals_a_loop_over_candidates():
+    generator = torch.Generator().manual_seed(3)
+    z, *means = (torch.randn(3, 4, 5, generator=generator, dtype=torch.float64) for _ in range(5))
+    cosines, added = [], ([], [])
+    for g in range(3):
+        centroid = sum(z[g]) / 4
+        for i in range(4):
+            psi = [means[0][g, i] - means[1][g, i], means[2][g, i] - means[3][g, i]]
+            cosines.append(float(psi[0] @ psi[1] / (psi[0].norm() * psi[1].norm())))
+            for column, p in zip(added, psi, strict=True):
+                full, off = (float(z[g, i] @ c / (z[g, i].norm() * c.norm())) for c in (p + centroid, centroid))
+                column.append(full - off)
+    found = retest_statistics(z, (means[0], means[1]), (means[2], means[3]))
+    assert found["psi_retest_cosine"] == pytest.approx(stats.fmean(cosines), abs=1e-12)
+    assert found["psi_retest_correlation"] == pytest.approx(stats.correlation(*added), abs=1e-12)
+
+
+def test_retest_of_independent_noise_is_near_zero_and_of_nothing_has_no_correlation():
+    generator = torch.Generator().manual_seed(4)
+    z, *means = (torch.randn(200, 8, 64, generator=generator) for _ in range(5))
+    means = [0.02 * mean for mean in means]
+    noise = retest_statistics(z, (means[0], means[1]), (means[2], means[3]))
+    assert abs(noise["psi_retest_cosine"]) < 0.02
+    assert abs(noise["psi_retest_correlation"]) < 0.1
+    nothing = retest_statistics(z, (means[0], means[0]), (means[0], means[0]))
+    assert nothing["psi_retest_cosine"] == 0.0
+    assert math.isnan(nothing["psi_retest_correlation"])
