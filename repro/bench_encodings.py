@@ -20,7 +20,8 @@ from gcpo.shared_context import Drawn, SharedContext, SharedLayout, readable
 from gcpo.shared_kv import packed_forward, score, token_logps
 from gcpo.trainers.gcpo_policy import TrainerPolicy, padded
 from gcpo.trainers.pooled_policy import CachedTextPolicy
-from repro.bench_overhead import Peak, make_form, median_interval
+from repro.bench_overhead import Peak, make_form
+from repro.bench_ratios import median_interval
 from repro.config import Profile
 from repro.taskset import make_taskset
 

@@ -14,9 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from scipy.stats import binom
-
+from repro.bench_ratios import Step, growth, ratio_row, target_rows
 from repro.config import Profile
 from repro.experiments import get_arm
 
@@ -46,31 +44,9 @@ LITERAL_FORMS: dict[str, dict[str, Any]] = {
     "literal, cached_text": {**_LITERAL, **_FULL, "context_encoding": "cached_text"},
     "literal, shared_kv": {**_LITERAL, **_FULL, "context_encoding": "shared_kv"},
 }
-TARGETS = {
-    "centroid, kappa 0": 1.05,
-    "expected": 1.18,
-    "mc m=2 R=1 f=1": 2.5,
-    "mc m=2 R=1 f=1, cached_text": 2.5,
-    "mc m=2 R=1 f=1, shared_kv": 2.5,
-}
-GROWTH_TARGETS = {"expected": 1.2, "mc m=2 R=1 f=1": 1.2}
-PHASES = (
-    "rollout", "sampled", "featured", "scored", "other extras", "loss forward", "kappa forward", "backward",
-    "optimizer", "rest",
-)  # fmt: skip
-
-
-@dataclass
-class Step:
-    """One training step: seconds of processor and wall time, seconds by phase, tokens by kind, memory in MiB."""
-
-    cpu: float
-    wall: float
-    phases: dict[str, float]
-    tokens: dict[str, float]
-    peak_mib: float
-    groups_used: float
-    length: float
+# forms a few percent dearer than GRPO, at the n of their targets: only many rounds tell such a ratio from noise
+CLOSE_FORMS = ("grpo", "grpo, a second one", "centroid, kappa 0", "expected", "expected, shared_kv")
+CLOSE_N = 8
 
 
 @dataclass
@@ -187,12 +163,14 @@ def bench_overhead(
     prompts: int = 16,
     rounds: int = 9,
     literal_rounds: int = 6,
+    close_rounds: int = 0,
     only: list[str] | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Cost of every form over n and length, as `python -m repro bench overhead` prints it.
 
-    sizes: values of n; prompts: groups per step; rounds: measured steps per form, after one that is dropped.
+    sizes: values of n; prompts: groups per step; rounds: measured steps per form, after one that is dropped;
+    close_rounds: further ones of `CLOSE_FORMS` at n = `CLOSE_N`.
     only: names of `FORMS` to measure beside GRPO, all by default. Lengths are those of the profile's levels, a model's
     own completions: two levels give two lengths.
     Raises BadInput when the profile's first base has not been made.
@@ -204,7 +182,8 @@ def bench_overhead(
     forms = {name: FORMS[name] for name in FORMS if only is None or name in only or name == "grpo"}
     for level in _levels(profile):
         for n in sizes:
-            rows += _measure(profile, level, n, prompts, rounds, forms, "grpo", report)
+            more = close_rounds if n == CLOSE_N else 0
+            rows += _measure(profile, level, n, prompts, rounds, forms, "grpo", report, more)
     literal = _measure(profile, _levels(profile)[-1], 4, max(prompts // 2, 1), literal_rounds, LITERAL_FORMS,
                        "literal, all re-prefilled", report) if only is None else []  # fmt: skip
     fitted = growth(rows)
@@ -219,7 +198,7 @@ def bench_overhead(
         },
         "growth": fitted[max(fitted, key=float)] if fitted else {},
         "growth_by_length": fitted,
-        "targets": _targets(rows, literal),
+        "targets": target_rows(rows, literal),
         "load_average": os.getloadavg()[0],
     }
 
@@ -238,23 +217,26 @@ def _measure(
     forms: dict[str, dict[str, Any]],
     reference: str,
     report: Callable[[str], None],
+    close_rounds: int = 0,
 ) -> list[dict[str, Any]]:
     from repro.taskset import make_taskset
 
     tasks = make_taskset(profile.tasks.model_copy(update={"train_levels": [level]}))
     base = next(iter(profile.bases))
-    data = tasks.training_rows(base, 0, prompts * (rounds + 1))
+    data = tasks.training_rows(base, 0, prompts * (rounds + close_rounds + 1))
     with tempfile.TemporaryDirectory() as folder:
         built = [make_form(profile, name, values, n, prompts, data, folder) for name, values in forms.items()]
         steps: dict[str, list[Step]] = {form.name: [] for form in built}
-        for number in range(rounds + 1):
+        for number in range(rounds + close_rounds + 1):
             batch = [row for row in data[number * prompts : (number + 1) * prompts] for _ in range(n)]
-            for form in built if number % 2 == 0 else reversed(built):
+            running = built if number <= rounds else [form for form in built if form.name in CLOSE_FORMS]
+            for form in running if number % 2 == 0 else reversed(running):
                 steps[form.name].append(form.step(batch, seed=number))
-            report(f"level {level}, n {n}: round {number} of {rounds}")
+            report(f"level {level}, n {n}: round {number} of {rounds + close_rounds}")
+    measured = {name: taken[1:] for name, taken in steps.items()}
     return [
-        {**_row(name, n, taken[1:], steps[reference][1:], steps["grpo"][1:]), "level": level}
-        for name, taken in steps.items()
+        {**ratio_row(name, n, taken, measured[reference], measured["grpo"]), "level": level}
+        for name, taken in measured.items()
     ]
 
 
@@ -291,107 +273,3 @@ def make_form(
     )
     trainer.remove_callback(PrinterCallback)
     return Form(name, trainer)
-
-
-def _row(name: str, n: int, steps: list[Step], reference: list[Step], grpo: list[Step]) -> dict[str, Any]:
-    def median(values: list[float]) -> float:
-        return float(np.median(values))
-
-    cpu = [ours.cpu / theirs.cpu for ours, theirs in zip(steps, reference, strict=True)]
-    wall = [ours.wall / theirs.wall for ours, theirs in zip(steps, reference, strict=True)]
-    tokens = {kind: median([s.tokens[kind] for s in steps]) for kind in steps[0].tokens}
-    return {
-        "form": name,
-        "n": n,
-        "length": round(median([s.length for s in grpo]), 1),
-        "ratio": median(cpu),
-        "ratio_ci": list(median_interval(cpu)),
-        "ratio_wall": median(wall),
-        "ratio_wall_ci": list(median_interval(wall)),
-        "seconds": {phase: median([s.phases[phase] for s in steps]) for phase in PHASES},
-        "cpu_seconds": median([s.cpu for s in steps]),
-        "tokens": sum(tokens.values()),
-        "tokens_by_kind": tokens,
-        "peak_mib": median([s.peak_mib for s in steps]),
-        "groups_used": median([s.groups_used for s in steps]),
-        "rounds": len(steps),
-    }
-
-
-def median_interval(values: list[float], level: float = 0.95) -> tuple[float, float]:
-    """Interval of the median between two order statistics: at least `level` for any distribution, from 6 values on.
-
-    With fewer values it is their range, which covers less.
-    """
-    ordered = sorted(values)
-    # P(B <= k) for B ~ Binomial(N, 1/2): how likely the median lies outside the (k+1)-th and the (N-k)-th value, twice
-    outside = binom.cdf(np.arange(len(ordered)), len(ordered), 0.5)
-    cut = max(int((outside <= (1 - level) / 2).sum()) - 1, 0)
-    return ordered[cut], ordered[len(ordered) - 1 - cut]
-
-
-def growth(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Exponent b of (processor seconds of a step) ~ n^b, by least squares over log n: {length: {form: b}}.
-
-    The number of prompts is fixed, so a step whose cost is proportional to its completions has b = 1. Lengths are
-    GRPO's mean completion lengths at the largest n. A form with one n has no exponent.
-    """
-    series: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for row in rows:
-        series.setdefault(row["level"], {}).setdefault(row["form"], []).append(row)
-    fitted = {}
-    for forms in series.values():
-        length = next(iter(forms.values()))[-1]["length"]
-        exponents = {name: _exponent(part) for name, part in forms.items() if len(part) > 1}
-        if exponents:
-            fitted[f"{length:g}"] = exponents
-    return fitted
-
-
-def _exponent(rows: list[dict[str, Any]]) -> float:
-    return float(np.polyfit(np.log([r["n"] for r in rows]), np.log([r["cpu_seconds"] for r in rows]), 1)[0])
-
-
-def _targets(rows: list[dict[str, Any]], literal: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each wanted ratio at n = 8 beside what was measured; the form is cheap enough where the ratio itself is."""
-    found = [
-        {"form": r["form"], "n": 8, "length": r["length"], "wanted": TARGETS[r["form"]], "ratio": r["ratio"],
-         "ratio_ci": r["ratio_ci"], "met": r["ratio"] <= TARGETS[r["form"]]}
-        for r in rows
-        if r["n"] == 8 and r["form"] in TARGETS
-    ]  # fmt: skip
-    found += [
-        {"form": r["form"], "n": 4, "length": r["length"], "wanted": 1 / 3, "ratio": r["ratio"],
-         "ratio_ci": r["ratio_ci"], "met": r["ratio"] <= 1 / 3}
-        for r in literal
-        if r["form"] in ("literal, cached_text", "literal, shared_kv")
-    ]  # fmt: skip
-    found += [
-        {
-            "form": form,
-            "length": float(length),
-            "wanted_growth": wanted,
-            "growth": fit[form],
-            "met": fit[form] <= wanted,
-        }
-        for length, fit in growth(rows).items()
-        for form, wanted in GROWTH_TARGETS.items()
-        if form in fit
-    ]
-    return found
-
-
-def lines(result: dict[str, Any]) -> list[str]:
-    """The result as a table for people."""
-    head = f"{'form':<40} {'n':>3} {'length':>6} {'ratio':>7} {'95 % CI':>15} {'cpu s':>7} {'MiB':>6}"
-    rows = [
-        f"{r['form']:<40} {r['n']:>3} {r['length']:>6.1f} {r['ratio']:>7.3f} "
-        f"[{r['ratio_ci'][0]:.3f}, {r['ratio_ci'][1]:.3f}] {r['cpu_seconds']:>7.3f} {r['peak_mib']:>6.0f}"
-        for r in [*result["rows"], *result["literal"]["rows"]]
-    ]
-    grown = [
-        f"growth in n at length {length}, {name}: {exponent:.2f}"
-        for length, fit in result["growth_by_length"].items()
-        for name, exponent in fit.items()
-    ]
-    return [head, *rows, *grown]

@@ -14,6 +14,8 @@ def add_arguments(bench: argparse.ArgumentParser) -> None:
     """The options that these two have alone."""
     bench.add_argument("--sizes", default="4,8,16", metavar="N,...", help="overhead: values of n (default 4,8,16)")
     bench.add_argument("--rounds", type=int, default=9, help="overhead: measured steps per form (default 9)")
+    close = "overhead: further rounds, at n = 8, of the forms that cost little more than GRPO (default 24)"
+    bench.add_argument("--close-rounds", type=int, default=24, help=close)
     bench.add_argument("--prompts", type=int, default=16, help="overhead: prompts per step (default 16)")
 
 
@@ -34,13 +36,22 @@ def run(profile: Profile, args: argparse.Namespace) -> int:
         return 0
     from repro import bench
     from repro.bench_encodings import bench_encodings
-    from repro.bench_overhead import bench_overhead, lines
+    from repro.bench_overhead import bench_overhead
+    from repro.bench_ratios import lines
     from repro.cells import provenance
 
-    sizes, problem = _sizes(args.sizes), args.rounds < 1 or args.prompts < 1
-    if problem:
-        raise BadInput(f"--rounds {args.rounds} and --prompts {args.prompts}: want at least 1 of each")
-    result = bench_overhead(profile, sizes=sizes, rounds=args.rounds, prompts=args.prompts, report=report)
+    sizes = _sizes(args.sizes)
+    if args.rounds < 1 or args.prompts < 1 or args.close_rounds < 0:
+        given = f"--rounds {args.rounds}, --prompts {args.prompts}, --close-rounds {args.close_rounds}"
+        raise BadInput(f"{given}: want at least 1, 1 and 0")
+    result = bench_overhead(
+        profile,
+        sizes=sizes,
+        rounds=args.rounds,
+        prompts=args.prompts,
+        close_rounds=args.close_rounds,
+        report=report,
+    )
     result["encodings"] = bench_encodings(profile, report=report)
     if args.save:
         bench.save(profile, "overhead", result)

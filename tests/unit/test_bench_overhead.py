@@ -10,7 +10,8 @@ from scipy.stats import binom
 
 from gcpo.trainers import METHODS
 from repro import bench_verb, fidelity
-from repro.bench_overhead import FORMS, LITERAL_FORMS, TARGETS, growth, lines, median_interval
+from repro.bench_overhead import CLOSE_FORMS, FORMS, LITERAL_FORMS
+from repro.bench_ratios import PHASES, TARGETS, Step, growth, lines, median_interval, ratio_row
 from repro.errors import BadInput
 from repro.fidelity import ESTIMATORS, REFERENCE
 from repro.figures import png
@@ -60,6 +61,16 @@ def test_every_measured_form_is_a_legal_configuration(name: str, tmp_path) -> No
 
 def test_targets_name_measured_forms() -> None:
     assert set(TARGETS) <= set(FORMS)
+    assert {name for name, wanted in TARGETS.items() if wanted < 1.2} <= set(CLOSE_FORMS) <= set(FORMS)
+
+
+def test_ratios_pair_the_rounds_that_both_forms_ran() -> None:
+    def steps(*seconds: float) -> list[Step]:
+        return [Step(s, 2 * s, dict.fromkeys(PHASES, 0.0), {"sampled": 1.0}, 5.0, 1.0, 20.0) for s in seconds]
+
+    row = ratio_row("mc", 8, steps(2.0, 8.0, 3.0), steps(1.0, 2.0, 1.0, 9.0, 9.0), steps(1.0))
+    assert (row["ratio"], row["ratio_wall"], row["rounds"]) == (3.0, 3.0, 3)
+    assert row["ratio_ci"] == [2.0, 4.0]
 
 
 @pytest.mark.parametrize(("text", "reason"), [("4,x", "want numbers"), ("1,4", "at least 2"), ("", "want numbers")])
