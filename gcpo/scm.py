@@ -8,11 +8,13 @@ the view and the order are switches.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 CANDIDATE_VIEWS = ("final_answer", "full")
+CANDIDATE_ORDERS = ("sampled", "shuffled", "agreement")
 CONTEXT_OVERFLOWS = ("error", "tails")
 FEATURE_POSITIONS = ("eos", "last_content", "answer_marker")
 
@@ -59,6 +61,16 @@ def candidate_view(ids: Sequence[int], *, view: str, marker_ids: Sequence[int], 
     return [] if start < 0 else content[start:]
 
 
+def by_agreement(views: Sequence[Sequence[int]]) -> list[int]:
+    """The order in which equal views stand together, the most frequent first, ties by their ids, empty ones last.
+
+    It depends on the views alone, not on the order in which they come: candidates are exchangeable given q.
+    """
+    keys = [tuple(view) for view in views]
+    counts = Counter(keys)
+    return sorted(range(len(keys)), key=lambda k: (not keys[k], -counts[keys[k]], keys[k]))
+
+
 def feature_index(
     ids: Sequence[int], *, position: str, marker_ids: Sequence[int], eos_ids: Sequence[int]
 ) -> tuple[int, bool]:
@@ -87,6 +99,7 @@ class ContextLayout:
 
     Without `render`: q | view | view | ... view | with `separator_ids` before each view and `closing_ids` at the end.
     With `render(prompt, views)`: whatever ids it returns, such as a chat prompt that lists numbered candidates.
+    agreement: lay the views out as `by_agreement` does, after the order of the candidates has been applied.
     budget: the most tokens a context may have, None for no limit; `overflow` "tails" keeps the last tokens of every
     view in equal shares (id layout only), "error" raises.
     """
@@ -96,6 +109,7 @@ class ContextLayout:
     marker_ids: Ids
     eos_ids: Ids
     view: str = "final_answer"
+    agreement: bool = False
     budget: int | None = None
     overflow: str = "error"
     render: Callable[[Any, list[Ids]], Ids] | None = None
@@ -107,6 +121,8 @@ class ContextLayout:
     def context(self, group: Group, outputs: Sequence[Ids]) -> Ids:
         """q followed by the views of `outputs`. Raises ValueError when it is over the budget and must not be cut."""
         views = self.views(outputs)
+        if self.agreement:
+            views = [views[k] for k in by_agreement(views)]
         ids = self._join(group, views)
         if self.budget is None or len(ids) <= self.budget:
             return ids

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 from gcpo.divergence import EQ13_FORMS
 from gcpo.estimators import ESTIMATORS, PHI_CONTEXTS, PHI_SAMPLINGS, Sampling
-from gcpo.scm import CANDIDATE_VIEWS, CONTEXT_OVERFLOWS, FEATURE_POSITIONS
+from gcpo.scm import CANDIDATE_ORDERS, CANDIDATE_VIEWS, CONTEXT_OVERFLOWS, FEATURE_POSITIONS
 from gcpo.trainers.grpo import PaperGRPOConfig
 from gcpo.upsilon import SIGN_RULES, SIMILARITIES
 
 CONTROLS = ("none", "one", "constant", "shuffled")
 FEATURE_INPUTS = ("context", "q_o", "o")
-CANDIDATE_ORDERS = ("sampled", "shuffled")
 KAPPA_NORMS = ("mean", "sum")
 CONTEXT_ENCODINGS = ("text", "cached_text", "shared_kv")
 
@@ -125,7 +124,7 @@ class GCPOConfig(PaperGRPOConfig):
     candidate_view: str = "final_answer"
     # Not stated: where the final answer begins
     answer_marker: str = "#"
-    # Not stated: "sampled" keeps the order of sampling
+    # Not stated: "sampled" keeps the order of sampling; "agreement": equal views together, the most frequent first
     candidate_order: str = "sampled"
     # "The maximum prompt length is 4,096 tokens". None: what the model's positions leave beside a completion
     max_context_length: int | None = None
@@ -284,6 +283,10 @@ class GCPOConfig(PaperGRPOConfig):
         shared = [
             (self.gradient_checkpointing, f"{where} keeps keys, which gradient checkpointing drops; want it off"),
             (self.integration_template is not None, f"{where} renders no integration_template; want None, or 'text'"),
+            (
+                self.candidate_order == "agreement",
+                f"{where} lays candidates side by side, not in order; want 'sampled'",
+            ),
             (self.context_overflow != "error", f"{where} cuts no candidates; want context_overflow='error'"),
         ]
         rules = [] if self.context_encoding == "text" else own

@@ -181,6 +181,7 @@ def context_layout(trainer: Any) -> ContextLayout:
         marker_ids=_token_ids(tokenizer, args.answer_marker, "answer_marker") if marker_used else [],
         eos_ids=list(trainer.eos_token_ids),
         view=args.candidate_view,
+        agreement=args.candidate_order == "agreement",
         budget=budget,
         overflow=args.context_overflow,
         render=None if needs_ids else lambda prompt, views: _render(trainer, prompt, views),

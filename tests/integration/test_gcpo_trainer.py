@@ -117,6 +117,7 @@ def test_the_first_update_does_not_depend_on_how_the_batch_is_cut(make_trainer: 
         {"estimator": "mc", "step2_slice": False, "phi_includes_l0": False, "eq13": "sum"},
         {"similarity": "gaussian", "sign_rule": "sign_aware", "upsilon_control": "shuffled"},
         {"similarity": "euclidean", "upsilon_control": "constant", "candidate_order": "shuffled"},
+        {"candidate_order": "agreement", "eq13": "mean", "kappa_row_fraction": 1.0},
         {"upsilon_control": "one", "eq13": "mean", "kappa_norm": "sum"},
         {"candidate_view": "full", "upsilon_min": 0.0, "skip_zero_std": False},
         {"candidate_view": "full", "context_overflow": "tails", "max_context_length": 24, "extra_batch_size": 3},

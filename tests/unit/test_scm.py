@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcpo.scm import ContextLayout, Group, candidate_view, feature_index, rfind, strip_eos
+from gcpo.scm import ContextLayout, Group, by_agreement, candidate_view, feature_index, rfind, strip_eos
 
 EOS, SEP, MARK = 0, 100, 50
 LAYOUT = ContextLayout(separator_ids=[SEP], closing_ids=[SEP], marker_ids=[MARK], eos_ids=[EOS])
@@ -41,6 +41,27 @@ def test_an_order_permutes_the_candidates_and_leaves_y_n_last():
         9,
         SEP,
     ]
+
+
+def test_by_agreement_equal_views_stand_together_and_the_most_frequent_first():
+    layout = ContextLayout([SEP], [SEP], [MARK], [EOS], agreement=True)
+    group = Group([1, 2], [[MARK, 7], [13], [11, MARK, 5, EOS], [12, MARK, 7, EOS], [MARK, 3], [14, MARK, 5]])
+    seven, five, three = [SEP, MARK, 7], [SEP, MARK, 5], [SEP, MARK, 3]
+    assert layout.collider(group) == [1, 2, *five, *five, *seven, *seven, *three, SEP, SEP]
+    # y_n counts among the others, wherever it stands
+    assert layout.without(group, 2, [[MARK, 3]]) == [1, 2, *three, *three, *seven, *seven, *five, SEP, SEP]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.lists(st.integers(3, 5), max_size=2), min_size=1, max_size=7), st.randoms())
+def test_by_agreement_is_a_permutation_that_forgets_the_order_of_the_views(views, random):
+    order = by_agreement(views)
+    assert sorted(order) == list(range(len(views)))
+    laid_out = [views[k] for k in order]
+    shuffled = random.sample(views, len(views))
+    assert [shuffled[k] for k in by_agreement(shuffled)] == laid_out
+    counts = [views.count(view) for view in laid_out if view]
+    assert counts == sorted(counts, reverse=True)
 
 
 def test_a_fresh_candidate_takes_the_place_of_the_one_it_replaces():
