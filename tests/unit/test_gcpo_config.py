@@ -58,7 +58,6 @@ REFUSED = [
     ({"kappa_row_fraction": 0.0}, "kappa_row_fraction is 0.0"),
     ({"kappa_row_fraction": 1.5}, "kappa_row_fraction is 1.5"),
     ({"gcpo_every": 0}, "gcpo_every is 0"),
-    ({"candidate_order": "agreement", "context_encoding": "shared_kv"}, "has no order of candidates"),
     ({"retest_every": -1}, "retest_every is -1"),
     ({"retest_every": 2}, "retest_every=2 draws Psi again, of which estimator='centroid'"),
     ({"retest_every": 3, "gcpo_every": 2, "estimator": "mc"}, "retest_every is 3, but Psi is drawn every 2 steps"),
