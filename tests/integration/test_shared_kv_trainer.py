@@ -219,7 +219,7 @@ def test_a_run_over_shared_keys_repeats_itself_exactly(make_trainer: Callable) -
         ({"gradient_checkpointing": True}, "keeps keys, which gradient checkpointing drops"),
         ({"integration_template": "{question}{candidates}"}, "renders no integration_template"),
         ({"context_overflow": "tails"}, "cuts no candidates"),
-        ({"candidate_order": "agreement"}, "has no order of candidates"),
+        ({"candidate_order": "agreement"}, "lays candidates side by side, not in order"),
         ({"repetition_penalty": 1.1}, "knows no repetition_penalty"),
         ({"generation_kwargs": {"num_beams": 2}}, "knows no generation_kwargs"),
         ({"use_vllm": True}, "runs the trainer's own model"),
