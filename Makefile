@@ -22,7 +22,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 .PHONY: help env audit theory calibrate evaluate doctor list plan test clean reproduce-% publish-%
 
 help: ## this list
-	@echo "make TARGET [PROFILE=smoke|micro|gpu|paper] [SEEDS=n] [ARMS=a,b] [JOBS=n] [SET=key=value]"
+	@echo "make TARGET [PROFILE=smoke|micro|integrate|gpu|paper] [SEEDS=n] [ARMS=a,b] [JOBS=n] [SET=key=value]"
 	@echo
 	@echo "  reproduce-table1   Table 1: paper | independent | ours      smoke 2 min, micro 32 min, gpu and paper: make plan"
 	@echo "  reproduce-table2   Table 2: the ablation and its controls   smoke 3 min, micro 20 min, gpu and paper: make plan"

@@ -23,10 +23,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from safetensors import SafetensorError
 from transformers import GenerationConfig, Qwen2ForCausalLM
 
+from gcpo import scm
 from repro import muon, sft, tasks
 from repro.errors import BadInput
 from repro.paths import cache_dir
 from repro.tasks.families import FAMILIES, LEVELS
+from repro.tasks.integration import CANDIDATE_ORDERS
 
 Family = Literal[FAMILIES]
 Level = Literal[LEVELS]
@@ -54,6 +56,12 @@ class BaseSpec(BaseModel):
     integration_share: float = Field(ge=0, le=1, description="share of examples that show candidates' answers")
     agreement: float = Field(gt=0, description="share of equal votes from which the answer follows the candidates")
     answer_weight: float = Field(gt=0, description="loss weight of the answer token in integration items")
+    candidate_order: Literal[CANDIDATE_ORDERS] = Field("sampled", description="as GCPOConfig.candidate_order")
+    follow_from: float | None = Field(
+        None, gt=0, le=1, description="instead of `agreement`: share of votes from which the sole leader is followed"
+    )
+    scatter: float = Field(0.0, ge=0, le=1, description="share of integration items whose candidates answer at random")
+    fewest_candidates: int = Field(1, ge=1, le=9, description="integration items show this many to 9 candidates")
     # budget and optimiser
     tokens: int = Field(gt=0, description="prompt and completion tokens of the whole training")
     batch_tokens: int = Field(gt=0, description="tokens of one step, padding included")
@@ -93,6 +101,10 @@ class BaseSpec(BaseModel):
             agreement=self.agreement,
             answer_weight=self.answer_weight,
             seed=self.seed,
+            candidate_order=self.candidate_order,
+            follow_from=self.follow_from,
+            scatter=self.scatter,
+            fewest_candidates=self.fewest_candidates,
         )
 
     @property
@@ -144,7 +156,7 @@ def parse_spec(fields: Mapping[str, Any]) -> BaseSpec:
 
 def recipe_hash() -> str:
     """Hash of the source files that decide a base's weights besides its spec."""
-    files = [Path(sft.__file__), Path(muon.__file__)]
+    files = [Path(sft.__file__), Path(muon.__file__), Path(scm.__file__)]
     files += [Path(tasks.__file__).with_name(f"{name}.py") for name in ("families", "integration", "tokenizer")]
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
 

@@ -38,6 +38,7 @@ BASE_CODE = (
     "repro/measure_base.py",
     "repro/taskset.py",
     "repro/evaluate.py",
+    "gcpo/scm.py",
 )
 _TRAINING_CODE = ("repro/train.py", "gcpo/trl_adapter.py", "gcpo/trainers/grpo.py", "gcpo/trainers/checks.py")
 _SEARCH_CODE = ("gcpo/search/*.py",)
@@ -49,7 +50,6 @@ METHOD_CODE = {
     "gcpo": (
         *BASE_CODE,
         *_TRAINING_CODE,
-        "gcpo/scm.py",
         "gcpo/upsilon.py",
         "gcpo/divergence.py",
         "gcpo/estimators.py",

@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
     profile = argparse.ArgumentParser(add_help=False)
     profile.add_argument(
-        "--profile", default=os.environ.get("PROFILE", "micro"), help="smoke, micro (default), gpu or paper"
+        "--profile", default=os.environ.get("PROFILE", "micro"), help="smoke, micro (default), integrate, gpu or paper"
     )
     profile.add_argument(
         "--set",

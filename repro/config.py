@@ -124,7 +124,7 @@ def load_profile(name: str, overrides: list[str] = ()) -> Profile:
     if name not in profile_names():
         raise BadInput(f"profile {name!r} does not exist; {closest(name, profile_names())}")
     path = PROFILE_DIR / f"{name}.yaml"
-    tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    tree = _read_tree(name)
     for text in overrides:
         _apply_override(tree, text)
     try:
@@ -135,9 +135,26 @@ def load_profile(name: str, overrides: list[str] = ()) -> Profile:
         raise BadInput(f"{path.name}: {where}: {first['msg']} (got {first['input']!r})") from None
 
 
+def _read_tree(name: str) -> dict:
+    """A profile file's values; those it does not give are those of the profile that it `extends`, if any."""
+    tree = yaml.safe_load((PROFILE_DIR / f"{name}.yaml").read_text(encoding="utf-8"))
+    parent = tree.pop("extends", None)
+    return tree if parent is None else _merged(_read_tree(parent), tree)
+
+
+def _merged(parent: dict, own: dict) -> dict:
+    """`parent` with the keys of `own` put in, section by section; a key set to null is left out."""
+    tree = parent | own
+    for key, value in own.items():
+        if value is None:
+            del tree[key]
+        elif isinstance(value, dict) and isinstance(parent.get(key), dict):
+            tree[key] = _merged(parent[key], value)
+    return tree
+
+
 def _apply_override(tree: dict, text: str) -> None:
-    """Set one dotted key in place. Only keys below `train` and `arms.<arm>` may be new; elsewhere the key must exist.
-    """
+    """Set one dotted key in place. Only keys below `train` and `arms.<arm>` may be new; elsewhere it must exist."""
     key, equals, raw = text.partition("=")
     if not equals or not key:
         raise BadInput(f"--set {text!r}: want KEY=VALUE, for example --set train.max_steps=30")

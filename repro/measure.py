@@ -45,5 +45,5 @@ def make_profile_base(profile: Profile, name: str, marker: Path, report: Report)
     folder = ensure_base(spec, threads=profile.resources.threads, progress=lambda done, text: report(0.9 * done, text))
     report(0.9, "measuring")
     suites = {suite: min(questions, _QUESTIONS) for suite, questions in profile.tasks.suites.items()}
-    quality = measure_base(folder, suites, seed=_SEED)
+    quality = measure_base(folder, suites, seed=_SEED, order=spec.candidate_order)
     write_json(marker, {"base": name, "record": read_json(folder / RECORD, "base record"), **quality})

@@ -25,12 +25,13 @@ Completions = list[list[tuple[str, bool]]]  # per problem, per sample: text and 
 
 
 def measure_base(
-    path: Path, suites: Mapping[str, int], k: int = 8, seed: int = 0, batch_size: int = 256
+    path: Path, suites: Mapping[str, int], k: int = 8, seed: int = 0, batch_size: int = 256, order: str = "sampled"
 ) -> dict[str, Any]:
     """pass@1 and pass@k per suite, and the integration report of each suite, at temperature 1.
 
-    suites: name -> number of questions. Returns {"suites": {name: {"n", "pass_at_1", "pass_at_k", "families"}},
-    "integration": {name: integration_report}}. Raises BadInput for a damaged base or an unknown suite.
+    suites: name -> number of questions; order: of the candidates in a context, as the base was trained on.
+    Returns {"suites": {name: {"n", "pass_at_1", "pass_at_k", "families"}}, "integration": {name: integration_report}}.
+    Raises BadInput for a damaged base or an unknown suite.
     """
     model, tokenizer = load_base(path), build_tokenizer()
     spec = EvaluateSpec(samples=k, temperature=1.0, top_p=1.0, max_new_tokens=MAX_NEW_TOKENS, batch_size=batch_size)
@@ -51,11 +52,11 @@ def measure_base(
         }
         fresh = complete(model, tokenizer, prompts, spec, seed, f"{name}/fresh")
         views = [[final_answer(text, ended=ended) for text, ended in row] for row in candidates]
-        contexts = [integration_prompt(prompt, row) for prompt, row in zip(prompts, views, strict=True)]
+        contexts = [integration_prompt(prompt, row, order) for prompt, row in zip(prompts, views, strict=True)]
         integrated = complete(model, tokenizer, contexts, spec, seed, f"{name}/integrated")
         report["integration"][name] = {
             **integration_report(problems, views, correctness(problems, fresh), correctness(problems, integrated)),
-            **context_shift(model, problems, candidates, views),
+            **context_shift(model, problems, candidates, views, order),
         }
     return report
 
@@ -127,7 +128,11 @@ def integration_report(
 
 @torch.no_grad()
 def context_shift(
-    model: PreTrainedModel, problems: Sequence[Problem], candidates: Completions, views: Sequence[Sequence[str | None]]
+    model: PreTrainedModel,
+    problems: Sequence[Problem],
+    candidates: Completions,
+    views: Sequence[Sequence[str | None]],
+    order: str = "sampled",
 ) -> dict[str, float]:
     """Mean of log pi(y_0 | x_0) - log pi(y_0 | q) per token, over all tokens and over the answer token alone.
 
@@ -140,7 +145,7 @@ def context_shift(
         if not ended or view[0] is None:
             continue
         completion = encode(text + EOS)
-        context = integration_prompt(problem.prompt, [*view[1:], rng.choice(view[1:])])
+        context = integration_prompt(problem.prompt, [*view[1:], rng.choice(view[1:])], order)
         plain, shown = (completion_logps(model, encode(prefix), completion) for prefix in (problem.prompt, context))
         everywhere.append((shown - plain).mean().item())
         at_answer.append((shown - plain)[-2].item())  # the answer stands before EOS

@@ -8,6 +8,7 @@ from pathlib import Path
 from repro.cells import Cell, canonical_json, load_summary, read_json, sha256_text, write_json
 from repro.config import Profile
 from repro.experiments import Experiment
+from repro.footnotes import generation_notes, retest_notes
 from repro.paper import PAPER_DIR, load_table
 from repro.paths import REPO_ROOT, results_dir
 from repro.tables import (
@@ -15,7 +16,6 @@ from repro.tables import (
     build_table1,
     compare_with_published,
     comparison_markdown,
-    generation_notes,
     read_table,
     search_record,
     table_spec,
@@ -27,6 +27,7 @@ _REPORTING_CODE = (
     "repro/stats/*.py",
     "repro/tables/*.py",
     "repro/figures/*.py",
+    "repro/footnotes.py",
     "repro/report.py",
     "repro/notebooks.py",
     "notebooks/table.py",
@@ -63,7 +64,9 @@ def build_report(profile: Profile, experiment: Experiment, cells: list[Cell], *,
 
 
 def build_published(profile: Profile, experiment: Experiment) -> Report:
-    """The same for the published cells; the notebook goes to notebooks/ of the checkout."""
+    """The same for the published cells; the notebook goes to notebooks/ of the checkout, under a name of its own for
+    another profile than the default.
+    """
     folder = results_dir(profile.name, "published")
     summaries = [read_json(path, "published summary") for path in sorted((folder / "cells").glob("*/summary.json"))]
     bases = experiment.bases(profile)
@@ -79,7 +82,8 @@ def _build(
     inputs = {"hash": _inputs_hash(summaries, repr(spec))}
     fresh = stamp_file.exists() and read_json(stamp_file, "record of the table's inputs") == inputs
     table_file = folder / "tables" / f"{experiment.id}.json"
-    notebook = (REPO_ROOT if kind == "published" else folder) / "notebooks" / f"{experiment.id}.ipynb"
+    name = experiment.id if kind == "local" or profile.name == "micro" else f"{experiment.id}-{profile.name}"
+    notebook = (REPO_ROOT if kind == "published" else folder) / "notebooks" / f"{name}.ipynb"
     if force or not fresh or not table_file.exists() or not notebook.exists():
         from repro.figures.table1 import write_figures
         from repro.notebooks import render
@@ -87,7 +91,8 @@ def _build(
         rows = [each for summary in summaries for each in answered_by(summary)]
         table = build_table1(rows, spec, load_table(experiment.paper_table))
         runs = results_dir(profile.name) / "runs"
-        table = replace(table, footnotes=(*table.footnotes, *generation_notes(summaries, runs)))
+        notes = (*generation_notes(summaries, runs), *retest_notes(summaries, runs))
+        table = replace(table, footnotes=(*table.footnotes, *notes))
         write_table1(table, folder / "tables")
         write_figures(table, folder / "figures", runs)
         searches = search_record(summaries)

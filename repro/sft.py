@@ -83,10 +83,14 @@ class Mixture:
     agreement: float
     answer_weight: float
     seed: int
+    candidate_order: str = "sampled"
+    follow_from: float | None = None
+    scatter: float = 0.0
+    fewest_candidates: int = 1
 
 
-def simulated_answers(problem: Problem, rng: random.Random, most: int = 9) -> list[str | None]:
-    """Final answers of 1 to `most` candidates: a drawn share is right, the others are wrong, scattered or in agreement.
+def simulated_answers(problem: Problem, rng: random.Random, fewest: int = 1, most: int = 9) -> list[str | None]:
+    """Answers of `fewest` to `most` candidates: a drawn share is right, the rest wrong, scattered or in agreement.
 
     One candidate in twenty has no answer (None). All-right, all-wrong and mixed sets all occur often.
     """
@@ -95,7 +99,7 @@ def simulated_answers(problem: Problem, rng: random.Random, most: int = 9) -> li
     wrong = [digit for digit in "0123456789" if digit != problem.answer]
     common = rng.choice(wrong)
     answers: list[str | None] = []
-    for _ in range(rng.randint(1, most)):
+    for _ in range(rng.randint(fewest, most)):
         if rng.random() < 0.05:
             answers.append(None)
         elif rng.random() < right_share:
@@ -118,6 +122,18 @@ def voted_answer(answers: Sequence[str | None], own: str, agreement: float) -> s
     return own if scores[own] == best else min(answer for answer, score in scores.items() if score == best)
 
 
+def leading_answer(answers: Sequence[str | None], own: str, follow_from: float) -> str:
+    """The answer of most candidates if no other has as many and its share is at least `follow_from`, otherwise `own`.
+
+    Shares are of the candidates that have an answer.
+    """
+    votes = Counter(answer for answer in answers if answer is not None).most_common(2)
+    total = sum(answer is not None for answer in answers)
+    if not votes or (len(votes) > 1 and votes[1][1] == votes[0][1]) or votes[0][1] / total < follow_from:
+        return own
+    return votes[0][0]
+
+
 def encode(text: str) -> list[int]:
     """Token ids of a text of the tasks: the tokenizer's own, without its overhead."""
     return [TOKEN_IDS[word] for word in split_words(text)]
@@ -131,11 +147,17 @@ def draw_example(mixture: Mixture, index: int) -> Example:
     prompt, weight = problem.prompt, 1.0
     integrate = rng.random() < mixture.integration_share
     if integrate:
-        answers = simulated_answers(problem, rng)
-        prompt, weight = integration_prompt(prompt, answers), mixture.answer_weight
+        answers = simulated_answers(problem, rng, mixture.fewest_candidates)
+        if mixture.scatter and rng.random() < mixture.scatter:
+            answers = [rng.choice("0123456789") for _ in answers]
+        prompt, weight = integration_prompt(prompt, answers, mixture.candidate_order), mixture.answer_weight
     solution, own = work(problem.steps, slip=mixture.slip, rng=rng)
     if integrate:
-        solution = solution[: -len(own)] + voted_answer(answers, own, mixture.agreement)
+        if mixture.follow_from is None:
+            final = voted_answer(answers, own, mixture.agreement)
+        else:
+            final = leading_answer(answers, own, mixture.follow_from)
+        solution = solution[: -len(own)] + final
     start = encode(prompt)
     return Example(start + encode(solution + EOS), len(start), weight)
 

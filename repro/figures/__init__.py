@@ -18,7 +18,7 @@ FAINT = "#8a8a8a"
 BAND = "#e9eef4"
 PAPER = "#D55E00"
 _PALETTE = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255", "#117733", "#332288")
-MARKERS = ("o", "s", "D", "^", "v", "<", ">", "h")
+_MARKERS = ("o", "s", "D", "^", "v", "<", ">", "h")
 _STYLE = {
     "axes.axisbelow": True,
     "axes.edgecolor": FAINT,
@@ -66,8 +66,9 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def look(index: int) -> dict[str, str]:
-    """Colour and marker of the series at `index`; both repeat after eight."""
-    return {"color": _PALETTE[index % len(_PALETTE)], "marker": MARKERS[index % len(MARKERS)]}
+    """Colour and marker of the series at `index`; both repeat after eight, then with hollow markers."""
+    filled = {"color": _PALETTE[index % len(_PALETTE)], "marker": _MARKERS[index % len(_MARKERS)]}
+    return filled if index < len(_MARKERS) else filled | {"markerfacecolor": "white"}
 
 
 def png(figure: Figure) -> bytes:

@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from repro.figures import FAINT, INK, MARKERS, look, new_figure, style
+from repro.figures import FAINT, INK, look, new_figure, style
 
 _PANELS = {
     "gradient_cosine": "cosine with the reference's policy gradient",
@@ -25,8 +25,7 @@ def fidelity_over_cost(table: pd.DataFrame) -> Figure:
                     continue
                 if column == "gradient_cosine":
                     axes.plot([row.cost] * 2, [row.gradient_cosine_5, row.gradient_cosine_95], color=FAINT, lw=1.2)
-                hollow = {"markerfacecolor": "white", "mew": 1.8} if index >= len(MARKERS) else {}
-                axes.plot([row.cost], [value], ls="", ms=8, label=row.estimator, **look(index), **hollow)
+                axes.plot([row.cost], [value], ls="", ms=8, mew=1.8, label=row.estimator, **look(index))
             axes.axhline(1.0 if column == "gradient_cosine" else 0.0, color=INK, lw=0.8)
             axes.set_xscale("log", base=2)
             ticks = [1, 2, 4, 8, 16, 32]

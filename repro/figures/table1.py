@@ -123,9 +123,10 @@ def training(table: Table1, curves: Curves, key: str = "reward", window: int = 5
                 length = min(run.size for run in runs)
                 stacked = np.stack([run[:length] for run in runs])
                 steps = np.arange(window, window + length)
-                color = _arm_look(table, arm)["color"]
+                looks = _arm_look(table, arm)
+                color, dashes = looks["color"], "--" if "markerfacecolor" in looks else "-"  # a colour's second arm
                 axes.fill_between(steps, stacked.min(axis=0), stacked.max(axis=0), color=color, alpha=0.15, linewidth=0)
-                axes.plot(steps, stacked.mean(axis=0), color=color, linewidth=1.6, label=head.arms[arm])
+                axes.plot(steps, stacked.mean(axis=0), dashes, color=color, linewidth=1.6, label=head.arms[arm])
             axes.set_title(base)
             axes.set_xlabel("optimizer step")
         panels[0].set_ylabel(f"training {key}\n(mean of {window} steps)")

@@ -11,7 +11,6 @@ from repro.tables.compare import Comparison, compare_with_published, comparison_
 from repro.tables.model import AVERAGE, Estimate, Table1, read_table, table_json
 from repro.tables.search import answered_by, search_record
 from repro.tables.spec import ArmRow, BaseRow, ClaimRow, SuiteColumn, TableSpec, table_spec
-from repro.tables.tokens import generation_notes
 from repro.tables.writers import headline_markdown, to_csv, to_latex, to_markdown, write_table1
 
 __all__ = [
@@ -29,7 +28,6 @@ __all__ = [
     "check_cells",
     "compare_with_published",
     "comparison_markdown",
-    "generation_notes",
     "headline_markdown",
     "lint_grid",
     "read_table",

@@ -10,11 +10,11 @@ from repro.errors import BadInput
 from repro.experiments import ARMS, EXPERIMENTS, get_arm, get_experiment
 
 
-def test_the_four_profiles_exist():
-    assert profile_names() == ["gpu", "micro", "paper", "smoke"]
+def test_the_profiles_exist():
+    assert profile_names() == ["gpu", "integrate", "micro", "paper", "smoke"]
 
 
-@pytest.mark.parametrize("name", ["smoke", "micro", "gpu", "paper"])
+@pytest.mark.parametrize("name", ["smoke", "micro", "integrate", "gpu", "paper"])
 def test_profile_parses_and_its_suites_arms_and_costs_are_complete(name):
     profile = load_profile(name)
     assert profile.name == name
@@ -33,7 +33,7 @@ def unexplained_lines(text):
     return bad
 
 
-@pytest.mark.parametrize("name", ["smoke", "micro", "gpu", "paper"])
+@pytest.mark.parametrize("name", ["smoke", "micro", "integrate", "gpu", "paper"])
 def test_every_value_carries_the_papers_words_or_a_reason(name):
     assert unexplained_lines((PROFILE_DIR / f"{name}.yaml").read_text()) == []
 
@@ -114,3 +114,15 @@ def test_every_claim_compares_arms_of_its_table():
     for experiment in EXPERIMENTS.values():
         for claim in experiment.claims:
             assert {claim.better, claim.worse} <= set(experiment.arms)
+
+
+def test_a_profile_that_extends_another_differs_in_what_it_gives_alone():
+    micro, integrate = load_profile("micro"), load_profile("integrate")
+    assert integrate.train == micro.train
+    assert integrate.evaluate == micro.evaluate
+    assert integrate.bases["nano-s"] == micro.bases["nano-s"]
+    assert list(integrate.bases) == ["nano-s", "nano-s-votes"]  # null leaves a base out
+    assert integrate.arms["gcpo_mc"] == micro.arms["gcpo_mc"] | {"candidate_order": "agreement", "retest_every": 5}
+    assert get_experiment("table2").bases(integrate) == ["nano-s-votes"]
+    changed = load_profile("integrate", ["train.max_steps=3"])
+    assert (changed.train["max_steps"], changed.name) == (3, "integrate")

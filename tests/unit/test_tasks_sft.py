@@ -1,5 +1,6 @@
 """Examples, batches, the vote and the optimiser behind the base models."""
 
+import hashlib
 import itertools
 import math
 import random
@@ -21,6 +22,7 @@ from repro.sft import (
     build_model,
     collate,
     draw_example,
+    leading_answer,
     rate_factor,
     simulated_answers,
     train,
@@ -28,7 +30,7 @@ from repro.sft import (
 )
 from repro.tasks import build_tokenizer, make_problem, split_of, verify
 from repro.tasks.families import problem_key
-from repro.tasks.tokenizer import PAD
+from repro.tasks.tokenizer import EOS, PAD
 
 MIXTURE = Mixture(("rec", "shop", "lin"), {"e": 1.0, "m": 1.0}, 0.1, 0.3, 0.3, 2.0, 0)
 TINY = Shape(hidden=16, layers=2, heads=2, kv_heads=1, intermediate=24)
@@ -111,6 +113,48 @@ def test_an_integration_item_ends_in_the_consensus_whatever_was_worked_out():
             followed += 1
             assert verify(text.split("|")[-1], votes[0][0]) == (True, "correct")
     assert followed > 50
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        (["4", "4", "4", "7", "1", "2", "3", "5"], "4"),  # three of eight
+        (["4", "4", "7", "1", "2", "3", "5", "6"], "9"),  # two of eight: too few
+        (["4", "4", "7", "7", None], "9"),  # no sole leader
+        (["4", None, None, None], "4"),  # shares are of those that answered
+        ([None], "9"),
+        ([], "9"),
+    ],
+)
+def test_a_sole_leader_with_enough_votes_is_followed(answers, expected):
+    assert leading_answer(answers, "9", 0.3) == expected
+
+
+def test_items_in_order_of_agreement_follow_the_first_answer_or_the_own_result():
+    mixture = Mixture(("lin",), {"m": 1.0}, 0.5, 1.0, 0.3, 1.0, 0, "agreement", 0.3, 0.4, 6)
+    tokenizer = build_tokenizer()
+    followed = solved = 0
+    for index in range(150):
+        views, solution = tokenizer.decode(draw_example(mixture, index).ids).removesuffix(EOS).rsplit("|", 1)
+        answers = [view[1:] for view in views.split("|")[1:]]
+        given = [answer for answer in answers if answer]
+        assert 6 <= len(answers) <= 9
+        counts = [given.count(answer) for answer in given]
+        assert counts == sorted(counts, reverse=True)
+        assert answers == given + [""] * (len(answers) - len(given))
+        worked, final = solution.rstrip(";").rsplit(";#", 1)
+        votes = Counter(given).most_common(2)
+        sole = votes and (len(votes) == 1 or votes[0][1] > votes[1][1]) and votes[0][1] / len(given) >= 0.3
+        followed, solved = followed + bool(sole), solved + (not sole)
+        assert final == (given[0] if sole else worked[-1])
+    assert followed > 40
+    assert solved > 20
+
+
+def test_without_the_new_switches_an_example_is_what_it_was():
+    """The published bases were trained on these examples: one digest over a few hundred of them."""
+    text = repr([(e.ids, e.start, e.answer_weight) for e in (draw_example(MIXTURE, index) for index in range(300))])
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "674e0b7f6b71326a"
 
 
 def test_batches_respect_the_token_limit_and_use_every_example_once():

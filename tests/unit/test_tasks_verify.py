@@ -53,3 +53,4 @@ def test_final_answer_is_the_marked_token():
 def test_candidates_without_an_answer_show_an_empty_view():
     assert integration_prompt("q=", ["4", None, "3"]) == "q=|#4||#3|"
     assert integration_prompt("q=", []) == "q=|"
+    assert integration_prompt("q=", ["3", None, "4", "9", "4", "3"], "agreement") == "q=|#3|#3|#4|#4|#9||"

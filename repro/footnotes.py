@@ -1,4 +1,8 @@
-"""What training generated: a search that trains a policy is only comparable at as many generated tokens as GRPO."""
+"""What a table says of the training behind it, from its cells' metrics: generated tokens, and the retest of Psi.
+
+A search that trains a policy is only comparable at as many generated tokens as GRPO. A projection that does not come
+back when it is drawn again for the same candidates is noise.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from repro.cells import read_json, read_metrics
+from repro.experiments import get_arm
 
 
 def generation_notes(summaries: Sequence[dict[str, Any]], runs: Path) -> list[str]:
@@ -37,3 +42,22 @@ def _generated(folder: Path) -> float:
     train = read_json(folder / "config.json", "configuration")["train"]
     batch = train["per_device_train_batch_size"] * train["gradient_accumulation_steps"]
     return sum(row["completions/mean_length"] for row in read_metrics(folder) if "reward" in row) * batch
+
+
+def retest_notes(summaries: Sequence[dict[str, Any]], runs: Path) -> list[str]:
+    """One sentence per base and arm whose cells drew Psi twice: how alike two draws were, means over all of them."""
+    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for each in summaries:
+        for row in read_metrics(runs / each["cell_id"]):
+            pair = tuple(row.get(f"upsilon/psi_retest_{name}") for name in ("cosine", "correlation"))
+            if None not in pair:
+                found.setdefault((each["base"], each["arm"]), []).append(pair)
+    notes = []
+    for (base, arm), pairs in found.items():
+        cosine, correlation = (fmean(values) for values in zip(*pairs, strict=True))
+        notes.append(
+            f"Psi drawn twice for the same candidates on {base}, {get_arm(arm).title}: cosine of the two draws "
+            f"{cosine:.3f}, correlation of what they add to the similarity {correlation:.3f} "
+            f"(means of {len(pairs)} steps)."
+        )
+    return notes
