@@ -3,7 +3,7 @@
 For every base of a profile, on the medium suite: eight candidates' answers are shown in the base's own format and the
 base answers once more. Shown are eight right ones, eight wrong ones (both chosen among POOL samples of the same
 question), the first eight as sampled where they are mixed, and sets with exactly 0 to 8 right ones. Writes
-tables/integration.csv and figures/integration.{png,svg}.
+tables/acceptance.csv and figures/acceptance.{png,svg}.
 
 Run: python -m repro.explore_integration [--profile integrate]
 """
@@ -170,10 +170,10 @@ def main() -> None:
         rows += measure(profile, name)
         log.info("%s: %s", name, [f"{row['candidates']} {row.get('integrated', math.nan):.3f}" for row in rows[-13:]])
     table, folder = pd.DataFrame(rows), results_dir(profile.name, "published")
-    path = folder / "tables" / "integration.csv"
+    path = folder / "tables" / "acceptance.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(path, index=False, float_format="%.4f", lineterminator="\n")
-    save(accuracy_by_right(pd.read_csv(path), SHOWN), folder / "figures", "integration")
+    save(accuracy_by_right(pd.read_csv(path), SHOWN), folder / "figures", "acceptance")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Integrated accuracy over the number of right candidates: a picture of tables/integration.csv."""
+"""Integrated accuracy over the number of right candidates: a picture of tables/acceptance.csv."""
 
 import pandas as pd
 from matplotlib.figure import Figure
