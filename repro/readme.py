@@ -7,10 +7,11 @@ from pathlib import Path
 from repro.errors import BadInput
 from repro.paths import REPO_ROOT, results_dir
 from repro.publish import LEDGER
+from repro.report import notebook_name
 from repro.tables import headline_markdown, read_table, to_markdown
 
 README = REPO_ROOT / "README.md"
-_PROFILE = "micro"
+_PROFILE, _INTEGRATE = "micro", "integrate"
 _PICTURES = {  # table -> (words for those who do not see it, its file)
     1: ("gain over the own base and difference to GRPO", "table1_gains"),
     2: ("gain over the own base and difference to GRPO, by term and control", "table2_gains"),
@@ -20,8 +21,9 @@ _PICTURES = {  # table -> (words for those who do not see it, its file)
 
 def blocks() -> dict[str, str]:
     """Block name -> Markdown text, all from published files. Raises BadInput where one is missing."""
-    tables = {f"table{number}": _table(number) for number in (1, 2, 3)}
-    return {**tables, "bases": _bases(), "cost": _cost()}
+    tables = {f"table{number}": _table(_PROFILE, number) for number in (1, 2, 3)}
+    integrate = {"integrate": _table(_INTEGRATE, 2), "acceptance": _acceptance()}
+    return {**tables, **integrate, "bases": _published(_PROFILE, "bases_quality.md"), "cost": _cost()}
 
 
 def filled(text: str, new: dict[str, str]) -> str:
@@ -40,26 +42,42 @@ def write_readme() -> Path:
     return README
 
 
-def _published(name: str) -> str:
-    path = results_dir(_PROFILE, "published") / "tables" / name
+def _published(profile: str, name: str) -> str:
+    path = results_dir(profile, "published") / "tables" / name
     if not path.exists():
         raise BadInput(f"{path} does not exist; publish the target first")
     return path.read_text(encoding="utf-8")
 
 
-def _table(number: int) -> str:
+def _table(profile: str, number: int) -> str:
     """Averages, claims, a picture, and where the whole table is."""
-    folder, where = results_dir(_PROFILE, "published"), f"results/published/{_PROFILE}"
+    folder, where = results_dir(profile, "published"), f"results/published/{profile}"
+    name = notebook_name(f"table{number}", profile)
     table = read_table(folder / "tables" / f"table{number}.json")
     claims = to_markdown(table).partition("## Claims")[2].partition("\n## ")[0]
     alt, picture = _PICTURES[number]
     figure = f"![{alt}]({where}/figures/{picture}.png)"
-    whole = f"[Whole table]({where}/tables/table{number}.md), [notebook](notebooks/table{number}.ipynb)."
+    whole = f"[Whole table]({where}/tables/table{number}.md), [notebook](notebooks/{name})."
     return "\n\n".join([headline_markdown(table).strip(), claims.strip(), figure, whole])
 
 
-def _bases() -> str:
-    return _published("bases_quality.md")
+def _acceptance() -> str:
+    """Whether the bases of the profile that integrates do so, as repro.explore_integration measured it."""
+    rows = list(csv.DictReader(_published(_INTEGRATE, "acceptance.csv").splitlines()))
+    lines = [
+        "| base | eight answers shown | questions | one sample | majority vote | integrated | wanted |",
+        "|---|---|---:|---:|---:|---:|---|",
+    ]
+    wanted = {"all right": "90.0", "mixed as sampled": "vote - 5", "all wrong": "one sample - 5"}
+    for row in rows:
+        if row["candidates"] in wanted:
+            values = " | ".join(f"{100 * float(row[key]):.1f}" for key in ("one_sample", "majority", "integrated"))
+            met = "yes" if row["met"] == "True" else "no"
+            lines.append(
+                f"| {row['base']} | {row['candidates']} | {row['questions']} | {values} | "
+                f"{wanted[row['candidates']]}: {met} |"
+            )
+    return "\n".join(lines)
 
 
 def _counts(row: dict[str, str]) -> bool:

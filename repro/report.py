@@ -64,14 +64,17 @@ def build_report(profile: Profile, experiment: Experiment, cells: list[Cell], *,
 
 
 def build_published(profile: Profile, experiment: Experiment) -> Report:
-    """The same for the published cells; the notebook goes to notebooks/ of the checkout, under a name of its own for
-    another profile than the default.
-    """
+    """The same for the published cells; the notebook goes to notebooks/ of the checkout."""
     folder = results_dir(profile.name, "published")
     summaries = [read_json(path, "published summary") for path in sorted((folder / "cells").glob("*/summary.json"))]
     bases = experiment.bases(profile)
     chosen = [each for each in summaries if each["arm"] in experiment.arms and each["base"] in bases]
     return _build(profile, experiment, chosen, len({s["seed"] for s in chosen}), folder, kind="published", force=True)
+
+
+def notebook_name(target: str, profile: str) -> str:
+    """The published notebook of a target: under its own name for the default profile alone."""
+    return f"{target}.ipynb" if profile == "micro" else f"{target}-{profile}.ipynb"
 
 
 def _build(
@@ -82,8 +85,9 @@ def _build(
     inputs = {"hash": _inputs_hash(summaries, repr(spec))}
     fresh = stamp_file.exists() and read_json(stamp_file, "record of the table's inputs") == inputs
     table_file = folder / "tables" / f"{experiment.id}.json"
-    name = experiment.id if kind == "local" or profile.name == "micro" else f"{experiment.id}-{profile.name}"
-    notebook = (REPO_ROOT if kind == "published" else folder) / "notebooks" / f"{name}.ipynb"
+    published = kind == "published"
+    name = notebook_name(experiment.id, profile.name) if published else f"{experiment.id}.ipynb"
+    notebook = (REPO_ROOT if published else folder) / "notebooks" / name
     if force or not fresh or not table_file.exists() or not notebook.exists():
         from repro.figures.table1 import write_figures
         from repro.notebooks import render

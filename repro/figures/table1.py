@@ -69,7 +69,10 @@ def gains(table: Table1) -> Figure:
             grid[row][0].set_ylim(len(arms) - 0.4, -0.6)
         _limit(grid[1], [row.versus for row in table.rows if row.suite == AVERAGE])
         _headline(figure, table, "average over the suites")
-        figure.legend(handles=_forest_legend(), loc="outside lower center", ncols=3 if len(head.bases) > 1 else 1)
+        printed = any(table.row(base, arm).printed_gain is not None for base in head.bases for arm in trained)
+        figure.legend(
+            handles=_forest_legend(printed), loc="outside lower center", ncols=3 if len(head.bases) > 1 else 1
+        )
     return figure
 
 
@@ -212,17 +215,10 @@ def _nothing(axes: Axes) -> None:
     axes.annotate("not run yet", (0.5, 0.5), xycoords="axes fraction", ha="center", va="center", color=FAINT)
 
 
-def _forest_legend() -> list:
+def _forest_legend(printed: bool) -> list:
+    paper = {"color": PAPER, "marker": "D", "markerfacecolor": "none", "linestyle": "none"}
     return [
         Line2D([], [], color=INK, marker="o", linewidth=2, label="ours, 95 % interval"),
-        Line2D(
-            [],
-            [],
-            color=PAPER,
-            marker="D",
-            markerfacecolor="none",
-            linestyle="none",
-            label="printed in the paper (its own benchmarks)",
-        ),
+        *([Line2D([], [], **paper, label="printed in the paper (its own benchmarks)")] if printed else []),
         Patch(color=BAND, label="below the minimum detectable gap"),
     ]
