@@ -58,7 +58,11 @@ class BaseSpec(BaseModel):
     answer_weight: float = Field(gt=0, description="loss weight of the answer token in integration items")
     candidate_order: Literal[CANDIDATE_ORDERS] = Field("sampled", description="as GCPOConfig.candidate_order")
     follow_from: float | None = Field(
-        None, gt=0, le=1, description="instead of `agreement`: share of votes from which the sole leader is followed"
+        None,
+        gt=0,
+        le=1,
+        description="instead of `agreement`: share of votes from which a sole leader is followed; only then has the "
+        "answer `answer_weight`",
     )
     scatter: float = Field(0.0, ge=0, le=1, description="share of integration items whose candidates answer at random")
     fewest_candidates: int = Field(1, ge=1, le=9, description="integration items show this many to 9 candidates")

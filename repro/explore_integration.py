@@ -47,40 +47,38 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Shown:
-    """One question with the candidates' answers that are shown, and other samples' answers to it."""
+    """One question with the candidates' answers that are shown, and what the base answers alone."""
 
     problem: Problem
     view: list[str | None]
-    others: list[str | None]
+    alone: list[str | None]
 
     @property
     def single(self) -> float:
-        """Accuracy of one sample, from samples that are not shown."""
-        return fmean(answer == self.problem.answer for answer in self.others)
+        """Accuracy of one sample with nothing shown."""
+        return fmean(answer == self.problem.answer for answer in self.alone)
 
 
 def shown_sets(problems: Sequence[Problem], answers: Sequence[Sequence[str | None]]) -> dict[str, list[Shown]]:
     """The sets by name: "all right", "all wrong", "mixed as sampled", "all wrong as sampled", "0 right" to "8 right".
 
-    answers: of POOL samples per problem. A problem without the candidates that a set needs is not in it.
+    answers: of POOL samples per problem. A problem without the candidates that a set needs is not in it. What the base
+    answers alone is all samples where the shown ones were chosen by verdict, and the others where they came as sampled:
+    either way it does not depend on what is shown.
     """
     rng, sets = random.Random(0), defaultdict(list)
     for problem, row in zip(problems, answers, strict=True):
         right, wrong = ([k for k, a in enumerate(row) if (a == problem.answer) is kind] for kind in (True, False))
 
-        def add(name: str, chosen: list[int], problem: Problem = problem, row: Sequence[str | None] = row) -> None:
-            others = [answer for k, answer in enumerate(row) if k not in chosen]
-            sets[name].append(Shown(problem, [row[k] for k in chosen], others))
-
         for count in range(SHOWN + 1):
             if len(right) >= count and len(wrong) >= SHOWN - count:
                 chosen = rng.sample(right, count) + rng.sample(wrong, SHOWN - count)
-                add(f"{count} right", rng.sample(chosen, SHOWN))
-        among = sum(row[k] == problem.answer for k in range(SHOWN))
-        if among == 0:
-            add("all wrong as sampled", list(range(SHOWN)))
-        elif among < SHOWN:
-            add(MIXED, list(range(SHOWN)))
+                shown = [row[k] for k in rng.sample(chosen, SHOWN)]
+                sets[f"{count} right"].append(Shown(problem, shown, list(row)))
+        among = sum(answer == problem.answer for answer in row[:SHOWN])
+        if among < SHOWN:
+            name = MIXED if among else "all wrong as sampled"
+            sets[name].append(Shown(problem, list(row[:SHOWN]), list(row[SHOWN:])))
     return dict(sets) | {"all right": sets[f"{SHOWN} right"], "all wrong": sets["0 right"]}
 
 
@@ -109,9 +107,9 @@ def _by_cell(items: Sequence[Shown]) -> dict[tuple[int, int, int], float]:
         votes = Counter(answer for answer in item.view if answer is not None)
         counts = [*sorted(votes.values(), reverse=True), 0, 0]
         followed = majority_share(item.view, item.problem.answer)
-        for own in item.others:
+        for own in item.alone:
             key = counts[0], counts[0] - counts[1], votes[own]
-            gained[key] += (followed - (own == item.problem.answer)) / len(item.others) / len(items)
+            gained[key] += (followed - (own == item.problem.answer)) / len(item.alone) / len(items)
     return gained
 
 

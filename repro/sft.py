@@ -122,15 +122,15 @@ def voted_answer(answers: Sequence[str | None], own: str, agreement: float) -> s
     return own if scores[own] == best else min(answer for answer, score in scores.items() if score == best)
 
 
-def leading_answer(answers: Sequence[str | None], own: str, follow_from: float) -> str:
-    """The answer of most candidates if no other has as many and its share is at least `follow_from`, otherwise `own`.
+def leading_answer(answers: Sequence[str | None], follow_from: float) -> str | None:
+    """The answer of most candidates if no other has as many and its share is at least `follow_from`, otherwise None.
 
     Shares are of the candidates that have an answer.
     """
     votes = Counter(answer for answer in answers if answer is not None).most_common(2)
     total = sum(answer is not None for answer in answers)
     if not votes or (len(votes) > 1 and votes[1][1] == votes[0][1]) or votes[0][1] / total < follow_from:
-        return own
+        return None
     return votes[0][0]
 
 
@@ -152,12 +152,12 @@ def draw_example(mixture: Mixture, index: int) -> Example:
             answers = [rng.choice("0123456789") for _ in answers]
         prompt, weight = integration_prompt(prompt, answers, mixture.candidate_order), mixture.answer_weight
     solution, own = work(problem.steps, slip=mixture.slip, rng=rng)
-    if integrate:
-        if mixture.follow_from is None:
-            final = voted_answer(answers, own, mixture.agreement)
-        else:
-            final = leading_answer(answers, own, mixture.follow_from)
-        solution = solution[: -len(own)] + final
+    if integrate and mixture.follow_from is None:
+        solution = solution[: -len(own)] + voted_answer(answers, own, mixture.agreement)
+    elif integrate:
+        leader = leading_answer(answers, mixture.follow_from)
+        weight = 1.0 if leader is None else weight  # measured: heavy own results teach not to follow
+        solution = solution[: -len(own)] + (leader or own)
     start = encode(prompt)
     return Example(start + encode(solution + EOS), len(start), weight)
 

@@ -22,12 +22,15 @@ def test_sets_hold_what_their_names_say_and_leave_out_problems_that_cannot_fill_
         items = sets[f"{count} right"]
         assert len(items) == (2 if count == 0 else 1)
         assert all(sum(answer == PROBLEM.answer for answer in item.view) == count for item in items)
-        assert all(len(item.view) + len(item.others) == POOL for item in items)
+        assert all(len(item.alone) == POOL for item in items)
     assert sets["all right"] == sets[f"{SHOWN} right"]
     assert sets["all wrong"] == sets["0 right"]
     assert [item.view for item in sets[MIXED]] == [mixed[:SHOWN]]
     assert [item.view for item in sets["all wrong as sampled"]] == [hopeless[:SHOWN]]
     assert sets["all wrong as sampled"][0].single == 0.0
+    assert sets["all wrong as sampled"][0].alone == hopeless[SHOWN:]
+    # one sample's accuracy does not depend on how many right answers are shown beside it
+    assert len({round(sets[f"{count} right"][0].single, 9) for count in range(SHOWN + 1)}) == 1
 
 
 def item(right: int, leader: int, own_right: float) -> Shown:

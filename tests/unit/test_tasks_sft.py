@@ -119,23 +119,24 @@ def test_an_integration_item_ends_in_the_consensus_whatever_was_worked_out():
     ("answers", "expected"),
     [
         (["4", "4", "4", "7", "1", "2", "3", "5"], "4"),  # three of eight
-        (["4", "4", "7", "1", "2", "3", "5", "6"], "9"),  # two of eight: too few
-        (["4", "4", "7", "7", None], "9"),  # no sole leader
+        (["4", "4", "7", "1", "2", "3", "5", "6"], None),  # two of eight: too few
+        (["4", "4", "7", "7", None], None),  # no sole leader
         (["4", None, None, None], "4"),  # shares are of those that answered
-        ([None], "9"),
-        ([], "9"),
+        ([None], None),
+        ([], None),
     ],
 )
 def test_a_sole_leader_with_enough_votes_is_followed(answers, expected):
-    assert leading_answer(answers, "9", 0.3) == expected
+    assert leading_answer(answers, 0.3) == expected
 
 
 def test_items_in_order_of_agreement_follow_the_first_answer_or_the_own_result():
-    mixture = Mixture(("lin",), {"m": 1.0}, 0.5, 1.0, 0.3, 1.0, 0, "agreement", 0.3, 0.4, 6)
+    mixture = Mixture(("lin",), {"m": 1.0}, 0.5, 1.0, 0.3, 6.0, 0, "agreement", 0.3, 0.4, 6)
     tokenizer = build_tokenizer()
     followed = solved = 0
     for index in range(150):
-        views, solution = tokenizer.decode(draw_example(mixture, index).ids).removesuffix(EOS).rsplit("|", 1)
+        example = draw_example(mixture, index)
+        views, solution = tokenizer.decode(example.ids).removesuffix(EOS).rsplit("|", 1)
         answers = [view[1:] for view in views.split("|")[1:]]
         given = [answer for answer in answers if answer]
         assert 6 <= len(answers) <= 9
@@ -147,6 +148,7 @@ def test_items_in_order_of_agreement_follow_the_first_answer_or_the_own_result()
         sole = votes and (len(votes) == 1 or votes[0][1] > votes[1][1]) and votes[0][1] / len(given) >= 0.3
         followed, solved = followed + bool(sole), solved + (not sole)
         assert final == (given[0] if sole else worked[-1])
+        assert example.answer_weight == (6.0 if sole else 1.0)
     assert followed > 40
     assert solved > 20
 
