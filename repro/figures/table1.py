@@ -113,7 +113,8 @@ def training(table: Table1, curves: Curves, key: str = "reward", window: int = 5
     head = table.head
     bases = [base for base in head.bases if any(owner == base for owner, _ in curves)]
     with style():
-        figure = new_figure(1.2 + 3.6 * len(bases), 3.6)
+        beside = len(bases) == 1  # a single narrow panel has its legend at its side
+        figure = new_figure(1.2 + 3.6 * len(bases) + 3.4 * beside, 3.6)
         panels = figure.subplots(1, len(bases), sharey=True, squeeze=False)[0]
         for axes, base in zip(panels, bases, strict=True):
             for arm in head.arms:
@@ -136,7 +137,8 @@ def training(table: Table1, curves: Curves, key: str = "reward", window: int = 5
         handles = {}
         for axes in panels:
             handles |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=max(len(handles), 1))
+        place = {"loc": "outside right center"} if beside else {"loc": "outside lower center", "ncols": 4}
+        figure.legend(handles.values(), handles.keys(), **place)
         _headline(figure, table, "training")
     return figure
 
