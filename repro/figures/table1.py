@@ -182,7 +182,8 @@ def _forest(table: Table1, axes: Axes, base: str, values: dict[str, tuple[Estima
 
 def _bar(axes: Axes, estimate: Estimate, place: float, looks: dict[str, str]) -> None:
     axes.plot([estimate.low, estimate.high], [place, place], color=looks["color"], linewidth=2, solid_capstyle="butt")
-    axes.plot(estimate.value, place, markersize=6, markeredgecolor="white", markeredgewidth=0.7, zorder=4, **looks)
+    edge = {"mew": 1.5} if "markerfacecolor" in looks else {"mec": "white", "mew": 0.7}  # a hollow marker is its edge
+    axes.plot(estimate.value, place, markersize=6, zorder=4, **edge, **looks)
 
 
 def _limit(panels: Sequence[Axes], estimates: Sequence[Estimate | None]) -> None:
