@@ -94,7 +94,7 @@ def best_mixed(mixed: Sequence[Shown], wrong: Sequence[Shown], slack: float = SL
     offers = [(gains[key], -costs[key]) for key in gains.keys() | costs.keys() if gains[key] > 0]
     for gain, cost in sorted(offers, key=lambda offer: offer[0] / max(offer[1], 1e-9), reverse=True):
         part = 1.0 if cost <= left else left / cost
-        reached, left = reached + part * gain, left - part * max(cost, 0.0)
+        reached, left = reached + part * gain, left - part * cost
         if part < 1:
             break
     return reached
@@ -165,8 +165,9 @@ def main() -> None:
     profile = load_profile(parser.parse_args().profile)
     rows = []
     for name in profile.bases:
-        rows += measure(profile, name)
-        log.info("%s: %s", name, [f"{row['candidates']} {row.get('integrated', math.nan):.3f}" for row in rows[-13:]])
+        found = measure(profile, name)
+        log.info("%s: %s", name, [f"{row['candidates']} {row.get('integrated', math.nan):.3f}" for row in found])
+        rows += found
     table, folder = pd.DataFrame(rows), results_dir(profile.name, "published")
     path = folder / "tables" / "acceptance.csv"
     path.parent.mkdir(parents=True, exist_ok=True)

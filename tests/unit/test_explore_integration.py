@@ -54,7 +54,7 @@ def test_where_they_look_alike_a_gain_costs_as_much_as_it_brings():
     assert best_mixed(mixed, wrong, slack=2.0) == pytest.approx(1.0)
 
 
-def test_the_bound_is_that_of_a_search_over_all_rules():
+def test_the_bound_grows_with_what_may_be_lost_and_stays_between_one_sample_and_the_better_of_both():
     mixed = [item(4, 2, 0.5), item(3, 2, 0.6), item(2, 3, 0.5)]
     wrong = [item(0, 4, 0.3), item(0, 3, 0.5), item(0, 2, 0.5)]
     bounds = [best_mixed(mixed, wrong, slack=slack) for slack in (0.0, 0.05, 0.2, 1.0)]
