@@ -194,9 +194,7 @@ def context_layout(trainer: Any) -> ContextLayout:
                 f"shared keys put x_i at positions up to {longest} and a prompt, over the budget of {budget}; want a "
                 "shorter max_completion_length"
             )
-    elif (
-        args.candidate_view == "full" and args.context_overflow == "error" and budget is not None and longest > budget
-    ):
+    elif args.candidate_view == "full" and args.context_overflow == "error" and budget is not None and longest > budget:
         raise ValueError(
             f"candidate_view='full' may put {longest} tokens ({args.num_generations} candidates of "
             f"{args.max_completion_length}) into a context, over the budget of {budget}; want "
