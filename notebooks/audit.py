@@ -9,9 +9,10 @@
 # %%
 from IPython.display import Image, Markdown, display
 
-from repro import audit, figures, power
+from repro import figures
 from repro.figures import audit as pictures
-from repro.findings import as_rows, counts, markdown_table
+from repro.paper import audit, power
+from repro.paper.findings import as_rows, counts, markdown_table
 
 checks = audit.checks()
 findings = [finding for check in checks for finding in check.findings]
@@ -61,7 +62,7 @@ display(Image(figures.png(pictures.cost())))
 # %% [markdown]
 # ## What the margins would need
 #
-# `repro.power` answers with published SDs: "Sober Table 3" are the SDs printed beside each mean (10 passes on
+# `repro.paper.power` answers with published SDs: "Sober Table 3" are the SDs printed beside each mean (10 passes on
 # AIME and AMC, 3 on the others), "Sober Table 5" the variances resampled from many passes. Assumed: two
 # independent arms of equal spread, passes independent, questions fixed, benchmarks independent, two-sided 5 %,
 # power 80 %. The SD between training seeds is **not known**: each column names the one it assumes (64 samples

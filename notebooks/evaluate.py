@@ -13,7 +13,7 @@ from pathlib import Path
 from IPython.display import Image, Markdown, display
 
 from repro import figures
-from repro.benchmarks.report import load_evaluation, report_text
+from repro.evaluation.report import load_evaluation, report_text
 from repro.figures import evaluation as pictures
 from repro.paths import REPO_ROOT
 

@@ -7,11 +7,12 @@
 # %%
 from IPython.display import Image, Markdown, display
 
-from repro import figures, theory
+from repro import figures
 from repro.figures import theory as pictures
-from repro.findings import as_rows, counts, markdown_table
-from repro.theory import symbolic
-from repro.theory.claims import all_claims
+from repro.paper import theory
+from repro.paper.findings import as_rows, counts, markdown_table
+from repro.paper.theory import symbolic
+from repro.paper.theory.claims import all_claims
 
 display(Image(figures.png(pictures.scm())))
 

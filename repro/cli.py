@@ -8,9 +8,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from repro import cli_tools
 from repro.config import load_profile
 from repro.errors import BadInput
+from repro.verbs import tools as cli_tools
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _options(args: argparse.Namespace):
-    from repro.run import Options
+    from repro.cells.run import Options
 
     for name in ("seeds", "jobs"):
         value = getattr(args, name)
@@ -101,13 +101,13 @@ def _options(args: argparse.Namespace):
 
 
 def _target(args: argparse.Namespace):
-    from repro.experiments import get_experiment
+    from repro.cells.experiments import get_experiment
 
     return load_profile(args.profile, args.overrides), get_experiment(args.target), _options(args)
 
 
 def _list(args: argparse.Namespace) -> int:
-    from repro.run import target_status
+    from repro.cells.run import target_status
 
     rows = target_status(load_profile(args.profile, args.overrides))
     if args.json:
@@ -136,7 +136,7 @@ def _clock(seconds: float) -> str:
 
 
 def _plan(args: argparse.Namespace) -> int:
-    from repro.run import plan
+    from repro.cells.run import plan
 
     profile, experiment, options = _target(args)
     result = plan(profile, experiment, options)
@@ -159,9 +159,9 @@ def _plan(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from repro.cells import never_rewarded, state
-    from repro.report import build_report
-    from repro.run import run
+    from repro.cells.run import run
+    from repro.cells.state import never_rewarded, state
+    from repro.reporting.build import build_report
 
     profile, experiment, options = _target(args)
     outcome, cells = run(profile, experiment, options)
@@ -176,8 +176,8 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> int:
-    from repro.report import build_report
-    from repro.run import plan_cells
+    from repro.cells.run import plan_cells
+    from repro.reporting.build import build_report
 
     profile, experiment, options = _target(args)
     cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
@@ -187,9 +187,9 @@ def _report(args: argparse.Namespace) -> int:
 
 
 def _regrade(args: argparse.Namespace) -> int:
-    from repro.cells import load_summary
-    from repro.fill import regrade_cell
-    from repro.run import plan_cells
+    from repro.cells.fill import regrade_cell
+    from repro.cells.run import plan_cells
+    from repro.cells.state import load_summary
 
     profile, experiment, options = _target(args)
     rows = []
@@ -206,10 +206,10 @@ def _regrade(args: argparse.Namespace) -> int:
 
 
 def _publish(args: argparse.Namespace) -> int:
-    from repro.base_table import write_base_quality
-    from repro.publish import publish
-    from repro.readme import write_readme
-    from repro.report import build_published
+    from repro.reporting.base_table import write_base_quality
+    from repro.reporting.build import build_published
+    from repro.reporting.publish import publish
+    from repro.reporting.readme import write_readme
 
     profile, experiment, options = _target(args)
     written = publish(profile, experiment, options)
@@ -220,7 +220,7 @@ def _publish(args: argparse.Namespace) -> int:
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    from repro.doctor import diagnose
+    from repro.verbs.doctor import diagnose
 
     checks = diagnose(load_profile(args.profile, args.overrides))
     if args.json:

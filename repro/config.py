@@ -44,8 +44,8 @@ class TaskSpec(Strict):
     """What is trained on and what is measured."""
 
     kind: Literal["procedural", "benchmark"]
-    train_levels: list[str] = []  # procedural: levels of repro.tasks.families
-    train_families: list[str] = []  # procedural: families of repro.tasks.families
+    train_levels: list[str] = []  # procedural: levels of repro.tasks.procedural.families
+    train_families: list[str] = []  # procedural: families of repro.tasks.procedural.families
     train_sets: dict[str, str] = {}  # benchmark: training set per base
     suites: dict[str, int]  # suite name -> number of questions (0 = all)
 

@@ -20,7 +20,7 @@ from gcpo import trl_adapter
 from gcpo.divergence import causal_kl_loss, causal_ref_logps, divergence_statistics, psi_probability
 from gcpo.estimators import Estimator, Evidence, ScoringRows
 from gcpo.scm import Group
-from gcpo.shared_context import Reading, SharedContext
+from gcpo.shared_kv.context import Reading, SharedContext
 from gcpo.trainers.gcpo_config import GCPOConfig, form_name
 from gcpo.trainers.gcpo_policy import TrainerPolicy, context_layout, padded
 from gcpo.trainers.grpo import PaperGRPOConfig, PaperGRPOTrainer

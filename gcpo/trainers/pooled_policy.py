@@ -24,10 +24,10 @@ from transformers import (
 )
 
 from gcpo import trl_adapter
-from gcpo.packing import COPY, INTEGRATED
 from gcpo.scm import ContextLayout, Group, Ids
-from gcpo.shared_context import Drawn, Reading, RolloutKeys, SharedContext, SharedLayout
-from gcpo.shared_kv import KeyPool, Reader, check_model, sample, score
+from gcpo.shared_kv.context import Drawn, Reading, RolloutKeys, SharedContext, SharedLayout
+from gcpo.shared_kv.keys import KeyPool, Reader, check_model, sample, score
+from gcpo.shared_kv.packing import COPY, INTEGRATED
 from gcpo.trainers.gcpo_policy import TrainerPolicy
 
 

@@ -8,13 +8,21 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from repro.audit.arithmetic import averages
-from repro.audit.check import text
-from repro.audit.formulas import STATED_COST, generations
-from repro.audit.sources import base_rows, copied_cells
 from repro.figures import BAND, FAINT, INK, PAPER, look, new_figure, save, style
 from repro.paper import AVERAGE, BENCHMARKS, MODELS, load_table
-from repro.power import STANDARD_PASSES, STATED_PASSES, difference_se, margins, pass_sd, requirements, seeds_needed
+from repro.paper.audit.arithmetic import averages
+from repro.paper.audit.check import text
+from repro.paper.audit.formulas import STATED_COST, generations
+from repro.paper.audit.sources import base_rows, copied_cells
+from repro.paper.power import (
+    STANDARD_PASSES,
+    STATED_PASSES,
+    difference_se,
+    margins,
+    pass_sd,
+    requirements,
+    seeds_needed,
+)
 
 TITLES = {"AMC23": "AMC 23", "AIME24": "AIME 24", "AIME25": "AIME 25", AVERAGE: "average"}
 FILLS = {"MRT": "#f6d5b8", "L2T": "#f9ecc2", "new": "white"}

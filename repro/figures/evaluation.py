@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from repro.benchmarks.references import base_range, independent, printed
-from repro.benchmarks.report import is_complete, model_name, reference_row
+from repro.evaluation.report import is_complete, model_name, reference_row
 from repro.figures import BAND, FAINT, INK, PAPER, look, new_figure, save, style
+from repro.paper.references import base_range, independent, printed
 
 SOURCES = ("Sober", "CMU MRT v0.1", "DeepSeek card", "DeepScaleR blog", "Qwen card")
 COLUMNS = 3

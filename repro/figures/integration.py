@@ -11,7 +11,7 @@ _LINES = {"integrated": "integrated", "majority": "majority vote", "one_sample":
 def accuracy_by_right(table: pd.DataFrame, shown: int) -> Figure:
     """One panel per base: accuracy over how many of the `shown` candidates are right.
 
-    table: rows of `repro.explore_integration.measure`, of which those named "0 right", "1 right", ... are drawn.
+    table: rows of `repro.studies.integration.measure`, of which those named "0 right", "1 right", ... are drawn.
     """
     bases = list(dict.fromkeys(table["base"]))
     with style():

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from repro.cells import read_json, read_metrics
+from repro.cells.state import read_metrics
 from repro.figures import BAND, FAINT, INK, PAPER, look, new_figure, save, style
+from repro.files import read_json
 from repro.tables import AVERAGE, Estimate, Table1
 
 Curves = Mapping[tuple[str, str], Sequence[Sequence[Mapping[str, float]]]]

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch, Polygon
 
-from gcpo.packing import CANDIDATE, INTEGRATED, QUERY, Node, graph, packed_mask
+from gcpo.shared_kv.packing import CANDIDATE, INTEGRATED, QUERY, Node, graph, packed_mask
 from repro.figures import FAINT, INK, PAPER, look, new_figure, save, style
-from repro.theory import estimation_table, weight_table
-from repro.theory.gaps import break_even_share
+from repro.paper.theory import estimation_table, weight_table
+from repro.paper.theory.gaps import break_even_share
 
 FORK, COLLIDER, DIRECT = look(0)["color"], PAPER, FAINT
 HELD = "#f9ecc2"  # a node that is conditioned on

@@ -17,7 +17,7 @@ def sign_flip_test(
     """Two-sided p-value of "no difference" by flipping the signs of per-question differences of avg@k.
 
     differences: [questions]. Tests two *sets of checkpoints* on exchangeable questions: the training seed shifts all
-    questions together, so this p-value says nothing about methods (`repro.calibrate` measures the false alarms).
+    questions together, so this p-value says nothing about methods (`repro.studies.calibrate` measures false alarms).
     Up to 14 questions all sign patterns are enumerated; beyond, `draws` random ones, counting the observed one.
     """
     values = np.asarray(differences, dtype=float)

@@ -9,7 +9,7 @@ interaction.
 
 Half-width: sqrt(Σ t²(df_i) · v_i) (Howe's combination). It is at least as wide as the Student-t interval over seed
 means, and equals it when arms differ by the same amount on every question. Why not the percentile bootstrap: see
-`repro.calibrate`, which measures both on simulated null comparisons.
+`repro.studies.calibrate`, which measures both on simulated null comparisons.
 """
 
 from collections.abc import Sequence

@@ -3,9 +3,9 @@
 import json
 from dataclasses import dataclass
 
+from repro.cells.experiments import Experiment, get_arm
 from repro.config import Profile
 from repro.errors import BadInput
-from repro.experiments import Experiment, get_arm
 from repro.paper import BENCHMARKS, MODELS
 from repro.paths import results_dir
 
@@ -126,5 +126,5 @@ def _calibrated(profile: str) -> bool:
         return bool(json.loads(path.read_text(encoding="utf-8"))["passed"])
     except (json.JSONDecodeError, KeyError):
         raise BadInput(
-            f"calibration {path} is damaged; want the JSON that `python -m repro.calibrate` writes"
+            f"calibration {path} is damaged; want the JSON that `python -m repro.studies.calibrate` writes"
         ) from None

@@ -6,13 +6,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from repro import bases
-from repro.bases import BaseSpec, base_path, ensure_base, is_whole, load_base, make_base, resolve_bases
+from repro.bases import make as bases
+from repro.bases.make import BaseSpec, base_path, ensure_base, is_whole, load_base, make_base, resolve_bases
+from repro.bases.measure import integration_report, majority_share, measure_base
+from repro.bases.sft import encode
 from repro.errors import BadInput
-from repro.measure_base import integration_report, majority_share, measure_base
-from repro.sft import encode
-from repro.tasks import make_problem
-from repro.tasks.families import FAMILIES
+from repro.tasks.procedural import make_problem
+from repro.tasks.procedural.families import FAMILIES
 
 FIELDS = {
     "hidden": 16,

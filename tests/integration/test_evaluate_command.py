@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from repro.benchmarks.store import SAMPLES, read_samples, replace_samples
 from repro.cli import main
+from repro.evaluation.store import SAMPLES, read_samples, replace_samples
 from repro.paths import REPO_ROOT, benchmark_dir
 
 pytestmark = pytest.mark.skipif(benchmark_dir() is None, reason="no benchmark files (GCPO_DATA)")

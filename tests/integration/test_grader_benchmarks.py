@@ -5,9 +5,9 @@ from collections import defaultdict
 
 import pytest
 
-from gcpo.rewards import GraderPool, usable_gold
-from gcpo.rewards.audit_grader import audit
-from gcpo.rewards.pool import _processor_seconds
+from repro.grading import GraderPool, usable_gold
+from repro.grading.audit_grader import audit
+from repro.grading.pool import _processor_seconds
 from repro.paths import benchmark_dir
 
 FOLDER = benchmark_dir()

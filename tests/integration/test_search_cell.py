@@ -7,13 +7,13 @@ import pytest
 import torch
 import zstandard
 
+from repro.bases.sft import Shape, build_model
 from repro.config import load_profile
 from repro.errors import BadInput
-from repro.search import Searcher, search_suites
-from repro.sft import Shape, build_model
+from repro.methods.search import Searcher, search_suites
 from repro.tables import answered_by, search_record
-from repro.tasks import build_tokenizer
-from repro.taskset import ProceduralTasks
+from repro.tasks.procedural import build_tokenizer
+from repro.tasks.protocol import ProceduralTasks
 
 KINDS = ("mcts", "maj", "best")
 

@@ -10,9 +10,9 @@ from recorded_gradients import Gradients
 
 import gcpo.trainers.gcpo as gcpo_trainer
 from gcpo import GCPOConfig, GCPOTrainer
-from gcpo.packing import graph
-from gcpo.shared_context import readable
-from gcpo.shared_kv import packed_forward, token_logps
+from gcpo.shared_kv.context import readable
+from gcpo.shared_kv.keys import packed_forward, token_logps
+from gcpo.shared_kv.packing import graph
 from gcpo.trainers import pooled_policy
 from gcpo.trainers.gcpo_policy import TrainerPolicy
 from gcpo.trainers.pooled_policy import CachedTextPolicy

@@ -7,9 +7,9 @@ from importlib.util import find_spec
 
 import pytest
 
-from repro.engines import Request, SamplingSettings, make_engine
 from repro.errors import BadInput
-from repro.tasks import build_tokenizer, load_suite
+from repro.evaluation.engines import Request, SamplingSettings, make_engine
+from repro.tasks.procedural import build_tokenizer, load_suite
 
 PROMPTS = 72
 needs_vllm = pytest.mark.skipif(

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import DynamicCache, Qwen2Config, Qwen2ForCausalLM
 
-from gcpo.packing import COPY, INTEGRATED, first_positions, graph, packed_mask
 from gcpo.scm import ContextLayout, Group, candidate_view
-from gcpo.shared_context import Drawn, RolloutKeys, SharedContext, SharedLayout, readable
-from gcpo.shared_kv import KeyPool, Reader, check_model, packed_forward, sample, score, token_logps
+from gcpo.shared_kv.context import Drawn, RolloutKeys, SharedContext, SharedLayout, readable
+from gcpo.shared_kv.keys import KeyPool, Reader, check_model, packed_forward, sample, score, token_logps
+from gcpo.shared_kv.packing import COPY, INTEGRATED, first_positions, graph, packed_mask
 
 EOS, SEP, MARK = 1, 18, 17
 LAYOUT = ContextLayout([SEP], [SEP], [MARK], [EOS], view="full")
@@ -392,7 +392,7 @@ def test_a_fault_in_the_mask_changes_the_scores(monkeypatch, name):
         return FAULTS[name](packed_mask(nodes, lengths, *rest), nodes, owner)
 
     right = shared(MODEL, GROUP, integrated, copies)
-    monkeypatch.setattr("gcpo.shared_kv.packed_mask", wrong)
+    monkeypatch.setattr("gcpo.shared_kv.keys.packed_mask", wrong)
     broken = packed(MODEL, GROUP, integrated, copies)
     assert max((a - b).abs().max() for (a, _), (b, _) in zip(right, broken, strict=True)) > 1e-4
 

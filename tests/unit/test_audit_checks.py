@@ -8,11 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import repro.paper as paper
-from repro import audit
-from repro.audit import arithmetic, formulas, grids, protocol, sources
-from repro.audit.check import NO_DATA, half_up, text
-from repro.findings import FAILS, HOLDS, UNDECIDED, VERDICTS
-from repro.paper import MODELS, exact
+from repro.paper import MODELS, audit, exact
+from repro.paper.audit import arithmetic, formulas, grids, protocol, sources
+from repro.paper.audit.check import NO_DATA, half_up, text
+from repro.paper.findings import FAILS, HOLDS, UNDECIDED, VERDICTS
 from repro.paths import benchmark_dir
 
 NEEDS_DATA = pytest.mark.skipif(benchmark_dir() is None, reason="no folder of benchmark files (GCPO_DATA)")

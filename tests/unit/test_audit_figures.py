@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gcpo.packing import graph
+from gcpo.shared_kv.packing import graph
 from repro.figures import audit as audit_figures
 from repro.figures import png
 from repro.figures import theory as theory_figures

@@ -9,13 +9,14 @@ import torch
 from scipy.stats import binom
 
 from gcpo.trainers import METHODS
-from repro import bench_verb, fidelity
-from repro.bench_overhead import CLOSE_FORMS, FORMS, LITERAL_FORMS
-from repro.bench_ratios import PHASES, TARGETS, Step, growth, lines, median_interval, ratio_row
+from repro.bench import fidelity
+from repro.bench.fidelity import ESTIMATORS, REFERENCE
+from repro.bench.overhead import CLOSE_FORMS, FORMS, LITERAL_FORMS
+from repro.bench.ratios import PHASES, TARGETS, Step, growth, lines, median_interval, ratio_row
 from repro.errors import BadInput
-from repro.fidelity import ESTIMATORS, REFERENCE
 from repro.figures import png
 from repro.figures.estimators import fidelity_over_cost
+from repro.verbs import bench as bench_verb
 
 
 @pytest.mark.parametrize("count", [6, 9, 15, 40])

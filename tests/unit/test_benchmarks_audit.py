@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from repro.benchmarks.audit import AUDIT, audit_evaluation, audit_samples, describe
-from repro.benchmarks.loading import Problem
-from repro.benchmarks.store import SAMPLED, SAMPLES, Sample, read_samples, replace_samples
 from repro.cli import main
 from repro.errors import BadInput
+from repro.evaluation.audit import AUDIT, audit_evaluation, audit_samples, describe
+from repro.evaluation.store import SAMPLED, SAMPLES, Sample, read_samples, replace_samples
 from repro.paths import benchmark_dir
+from repro.tasks.benchmarks.loading import Problem
 
 PROBLEMS = {name: Problem(name, "?", gold) for name, gold in (("number", "7"), ("formula", "x^2+1"))}
 
@@ -109,7 +109,7 @@ def test_a_folder_without_mathematics_is_refused(tmp_path):
 
 
 def test_the_verb_grade_names_the_lines_on_which_the_second_grader_disagrees(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("gcpo.rewards.audit_grader.opinion", lambda **_: True)  # a grader that is always sure
+    monkeypatch.setattr("repro.grading.audit_grader.opinion", lambda **_: True)  # a grader that is always sure
     source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     rows = [{"gold": "7", "prediction": f"\\boxed{{{answer}}}"} for answer in (7, 8, 9)]
     source.write_text("\n".join(map(json.dumps, rows)))

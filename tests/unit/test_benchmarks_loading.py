@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from repro.benchmarks import loading
-from repro.benchmarks.loading import SUITES, check_copy, get_suites, load_benchmark
 from repro.errors import BadInput
 from repro.paths import benchmark_dir
+from repro.tasks.benchmarks import loading
+from repro.tasks.benchmarks.loading import SUITES, check_copy, get_suites, load_benchmark
 
 FOLDER = benchmark_dir()
 needs_data = pytest.mark.skipif(FOLDER is None, reason="no benchmark files (GCPO_DATA)")

@@ -7,17 +7,18 @@ import nbformat
 import pytest
 
 from repro import notebooks
-from repro.benchmarks import references, report
-from repro.benchmarks.scores import summarise
-from repro.benchmarks.store import Sample
 from repro.errors import BadInput
+from repro.evaluation import report
+from repro.evaluation.scores import summarise
+from repro.evaluation.store import Sample
 from repro.figures import evaluation as pictures
+from repro.paper import references
 from repro.paths import REPO_ROOT
 
 
 def entry(name: str, title: str, *, model: str = "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", row=None, rows=30):
     """A suite's summary as `evaluate` writes it: 30 questions, 4 samples, a third of them cut."""
-    from repro.benchmarks.loading import Problem
+    from repro.tasks.benchmarks.loading import Problem
 
     problems = [Problem(f"{name}-{number}", "?", "1") for number in range(30)]
     drawn = [

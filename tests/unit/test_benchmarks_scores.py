@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro.benchmarks import scores
-from repro.benchmarks.grading import AS_IT_STANDS, Grader
-from repro.benchmarks.loading import MATH500_IN_AIME, Problem
-from repro.benchmarks.store import Sample
 from repro.errors import BadInput
+from repro.evaluation import scores
+from repro.evaluation.grading import AS_IT_STANDS, Grader
+from repro.evaluation.store import Sample
+from repro.tasks.benchmarks.loading import MATH500_IN_AIME, Problem
 
 
 def sample(question: str, number: int, letter: str | None, *, gold: str = "A", **changes) -> Sample:

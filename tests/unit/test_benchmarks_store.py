@@ -9,8 +9,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from repro.benchmarks.store import Sample, append_samples, claim_folder, read_samples, replace_samples
 from repro.errors import BadInput
+from repro.evaluation.store import Sample, append_samples, claim_folder, read_samples, replace_samples
 
 
 def sample(question: str, number: int = 0, text: str = "\\boxed{2}") -> Sample:

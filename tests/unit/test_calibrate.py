@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from repro import calibrate
-from repro.calibrate import Scenario
 from repro.errors import BadInput
+from repro.studies import calibrate
+from repro.studies.calibrate import Scenario
 
 
 def rates(rows, method):

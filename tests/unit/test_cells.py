@@ -8,19 +8,12 @@ import pytest
 
 from gcpo.trainers import METHODS
 from repro import cells
-from repro.cells import (
-    exclusive_lock,
-    is_locked,
-    load_summary,
-    make_cell,
-    never_rewarded,
-    plan_cells,
-    state,
-    write_json,
-)
+from repro.cells.experiments import get_arm, get_experiment
+from repro.cells.plan import make_cell, plan_cells
+from repro.cells.state import load_summary, never_rewarded, state
 from repro.config import load_profile
 from repro.errors import BadInput
-from repro.experiments import get_arm, get_experiment
+from repro.files import exclusive_lock, is_locked, write_json
 
 
 @pytest.fixture
@@ -79,7 +72,9 @@ def _imports_within_gcpo(name, seen):
 def test_every_module_that_a_method_imports_is_hashed(method):
     reached = _imports_within_gcpo(METHODS[method][1].__module__.replace(".", "/") + ".py", set())
     assert reached <= _hashed(method)
-    assert {"repro/train.py", "repro/evaluate.py", "repro/tasks/families.py"} <= _hashed(method)
+    assert {"repro/methods/trl.py", "repro/evaluation/local.py", "repro/tasks/procedural/families.py"} <= _hashed(
+        method
+    )
 
 
 def test_code_of_one_method_and_of_reports_does_not_move_another(smoke):

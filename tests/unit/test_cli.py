@@ -8,9 +8,10 @@ import sys
 import pytest
 
 from repro import cells, cli
-from repro.cells import exclusive_lock, make_cell
+from repro.cells.experiments import get_arm
+from repro.cells.plan import make_cell
 from repro.config import load_profile
-from repro.experiments import get_arm
+from repro.files import exclusive_lock
 from repro.paths import benchmark_dir, results_dir
 
 

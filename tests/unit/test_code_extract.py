@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from gcpo.rewards.code_extract import assemble, defines, extract_code, fenced_blocks, preamble
+from repro.grading.code_extract import assemble, defines, extract_code, fenced_blocks, preamble
 
 DEF = "def f(x):\n    return x\n"
 PROMPT = (

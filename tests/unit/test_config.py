@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from repro.cells import make_cell
+from repro.cells.experiments import ARMS, EXPERIMENTS, get_arm, get_experiment
+from repro.cells.plan import make_cell
 from repro.config import PROFILE_DIR, load_profile, profile_names
 from repro.errors import BadInput
-from repro.experiments import ARMS, EXPERIMENTS, get_arm, get_experiment
 
 
 def test_the_profiles_exist():

@@ -6,11 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro.engines import Request, SamplingSettings, make_engine
-from repro.engines.model_files import fingerprint, resolve_model, stop_token_ids
-from repro.engines.replay import ReplayEngine, byte_tokenizer, oracle_text, read_answers
-from repro.engines.transformers_engine import TransformersEngine, _GumbelNoise
+from repro.bases.load import fingerprint, resolve_model, stop_token_ids
 from repro.errors import BadInput
+from repro.evaluation.engines import Request, SamplingSettings, make_engine
+from repro.evaluation.engines.replay import ReplayEngine, byte_tokenizer, oracle_text, read_answers
+from repro.evaluation.engines.transformers_engine import TransformersEngine, _GumbelNoise
 
 
 def settings(**changes) -> SamplingSettings:
@@ -181,7 +181,7 @@ def test_a_bad_line_of_answers_is_named(tmp_path, line):
 
 
 def test_the_oracle_spoils_only_the_last_step():
-    from repro.benchmarks.loading import Problem
+    from repro.tasks.benchmarks.loading import Problem
 
     right, wrong = (oracle_text(Problem("p", "?", "33"), wrong=each) for each in (False, True))
     assert "\\boxed{33}" in right and "\\boxed{3 (33) + 7}" in wrong

@@ -5,12 +5,13 @@ import dataclasses
 import pytest
 import torch
 
-from repro import sft
+from repro.bases import sft
 from repro.config import EvaluateSpec, TaskSpec
 from repro.errors import BadInput
-from repro.evaluate import Sample, evaluate_suite, read_samples, summarise, write_samples
-from repro.tasks import build_tokenizer, final_answer
-from repro.taskset import ProceduralTasks, derive_seed
+from repro.evaluation.local import Sample, evaluate_suite, read_samples, summarise, write_samples
+from repro.seeds import derive_seed
+from repro.tasks.procedural import build_tokenizer, final_answer
+from repro.tasks.protocol import ProceduralTasks
 
 
 def vote(text, ended):

@@ -1,7 +1,7 @@
 """The control bases differ in slips and extra training only."""
 
 from repro.config import load_profile
-from repro.explore_bases import control_specs
+from repro.studies.bases import control_specs
 
 NANO = load_profile("micro").bases["nano-s"].spec
 VARIED = {"name", "parent", "slip", "tokens", "muon_lr", "adamw_lr", "seed"}

@@ -5,10 +5,10 @@ import math
 import pandas as pd
 import pytest
 
-from repro.explore_integration import MIXED, POOL, SHOWN, Shown, best_mixed, shown_sets
 from repro.figures import png
 from repro.figures.integration import accuracy_by_right
-from repro.tasks import make_problem
+from repro.studies.integration import MIXED, POOL, SHOWN, Shown, best_mixed, shown_sets
+from repro.tasks.procedural import make_problem
 
 PROBLEM = make_problem("lin", "m", 0)
 WRONG = [digit for digit in "0123456789" if digit != PROBLEM.answer]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gcpo.rewards.extract import last_box, missing_braces
+from repro.grading.extract import last_box, missing_braces
 
 CASES = [
     (r"\boxed{32} wait, \boxed{33}", "33", False),

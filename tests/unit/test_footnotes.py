@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from repro.footnotes import generation_notes, retest_notes
+from repro.reporting.footnotes import generation_notes, retest_notes
 
 
 @pytest.fixture

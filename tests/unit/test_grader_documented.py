@@ -2,7 +2,7 @@
 
 import pytest
 
-from gcpo.rewards import REASONS, GraderPool, grade, usable_gold
+from repro.grading import REASONS, GraderPool, grade, usable_gold
 
 MINERVA_FORMULA = r"\hbar \omega(v+1 / 2)-\frac{E_{0}^{2} e^{2}}{2 m \omega^{2}}"
 

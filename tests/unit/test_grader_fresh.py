@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from gcpo.rewards import GraderPool
+from repro.grading import GraderPool
 
 CASES = [json.loads(line) for line in Path(__file__).with_name("grader_fresh.jsonl").read_text().splitlines()]
 

@@ -8,8 +8,8 @@ from grader_variants import all_cases
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gcpo.rewards import REASONS, GraderPool
-from gcpo.rewards.pool import _processor_seconds
+from repro.grading import REASONS, GraderPool
+from repro.grading.pool import _processor_seconds
 
 LIMIT_SECONDS = 2.0  # of the worker's own time: wall time says what else the machine does
 MARKER = Path("/tmp/gcpo_grader_test_pwned")

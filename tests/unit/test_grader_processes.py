@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gcpo.rewards import GraderPool, grade
+from repro.grading import GraderPool, grade
 
 MISBEHAVING = (sys.executable, str(Path(__file__).with_name("grader_misbehaving_worker.py")))
 PARENT = """

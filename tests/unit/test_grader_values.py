@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcpo.rewards import compare, equality, evaluate, realsets
-from gcpo.rewards.compare import same_answer
-from gcpo.rewards.operands import parse_number
-from gcpo.rewards.parser import parse_answer
+from repro.grading import compare, equality, evaluate, realsets
+from repro.grading.compare import same_answer
+from repro.grading.operands import parse_number
+from repro.grading.parser import parse_answer
 
 
 @pytest.fixture(autouse=True)

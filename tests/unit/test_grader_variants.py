@@ -3,7 +3,7 @@
 import pytest
 from grader_variants import all_cases
 
-from gcpo.rewards import GraderPool
+from repro.grading import GraderPool
 
 CASES = all_cases()
 

@@ -5,11 +5,11 @@ from fractions import Fraction
 
 import pytest
 
-from gcpo.rewards import answer_classes
-from gcpo.rewards.audit_grader import as_number, audit, opinion, simplified
-from gcpo.rewards.functions import accuracy_reward, format_reward
 from repro.errors import BadInput
-from repro.grade import grade_file
+from repro.grading import answer_classes
+from repro.grading.audit_grader import as_number, audit, opinion, simplified
+from repro.grading.functions import accuracy_reward, format_reward
+from repro.grading.grade_file import grade_file
 
 GOOD = [
     {"id": "a", "gold": "5", "prediction": "\\boxed{5}"},

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from gcpo.rewards.code_extract import extract_code
-from repro.benchmarks.humaneval_prompts import EXEMPLARS, EXEMPLARS_SHA256, REQUEST, chat_turns, exemplars_sha256
+from repro.grading.code_extract import extract_code
 from repro.paths import benchmark_dir
+from repro.tasks.benchmarks.humaneval_prompts import EXEMPLARS, EXEMPLARS_SHA256, REQUEST, chat_turns, exemplars_sha256
 
 PROMPT = 'def f(x):\n    """ Doc. """\n'
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from repro.cells.pool import Task, run_pool
 from repro.errors import BadInput
-from repro.launch.local import Task, run_pool
 
 
 def task(tmp_path, name, body, needs=(), seconds=1.0):

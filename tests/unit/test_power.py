@@ -6,15 +6,7 @@ import pytest
 
 from repro.errors import BadInput
 from repro.paper import AVERAGE, BENCHMARKS
-from repro.power import (
-    difference_se,
-    margins,
-    pass_sd,
-    passes_needed,
-    requirements,
-    sampling_power,
-    seeds_needed,
-)
+from repro.paper.power import difference_se, margins, pass_sd, passes_needed, requirements, sampling_power, seeds_needed
 from repro.stats.power import power_of_gap
 
 AVERAGE_SD = 1.6294784

@@ -4,14 +4,15 @@ import csv
 
 import pytest
 
-from repro import publish as module
-from repro.cells import plan_cells, write_json
+from repro.cells.experiments import get_experiment
+from repro.cells.plan import plan_cells
+from repro.cells.run import Options
 from repro.config import load_profile
 from repro.errors import BadInput
-from repro.experiments import get_experiment
+from repro.files import write_json
 from repro.paths import results_dir
-from repro.publish import publish
-from repro.run import Options
+from repro.reporting import publish as module
+from repro.reporting.publish import publish
 
 ARMS = ["base", "grpo"]
 

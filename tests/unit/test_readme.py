@@ -7,11 +7,12 @@ import subprocess
 
 import pytest
 
-from repro import readme, sft
+from repro.bases import sft
+from repro.cells.experiments import EXPERIMENTS
 from repro.cli import build_parser
-from repro.experiments import EXPERIMENTS
 from repro.paths import REPO_ROOT
-from repro.tasks import build_tokenizer
+from repro.reporting import readme
+from repro.tasks.procedural import build_tokenizer
 
 TEXT = (REPO_ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from sandbox_programs import PROMPT, RIGHT, TEST
 
-from gcpo.rewards.sandbox import Isolation
-from gcpo.rewards.sandbox.isolation import probe
+from repro.sandbox import Isolation
+from repro.sandbox.isolation import probe
 
 DAEMON = """
 import ctypes, os, signal, time

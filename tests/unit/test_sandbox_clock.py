@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from gcpo.rewards.sandbox import clock, find_isolation
-from gcpo.rewards.sandbox.processes import descendants
+from repro.sandbox import clock, find_isolation
+from repro.sandbox.processes import descendants
 
 HARNESS = """
 import json, sys

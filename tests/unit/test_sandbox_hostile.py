@@ -5,9 +5,9 @@ import os
 import pytest
 from sandbox_programs import HOSTILE, PROMPT, RIGHT, TEST
 
-from gcpo.rewards.code_score import CodeAnswer, CodeProblem, score_answers
-from gcpo.rewards.sandbox import Isolation, Limits, SandboxPool, find_isolation
-from gcpo.rewards.sandbox.isolation import probe
+from repro.grading.code_score import CodeAnswer, CodeProblem, score_answers
+from repro.sandbox import Isolation, Limits, SandboxPool, find_isolation
+from repro.sandbox.isolation import probe
 
 PROBLEM = CodeProblem("toy/0", PROMPT, "total", TEST)
 ATTACKS = {f"{kind}: {name}": source for kind, group in HOSTILE.items() for name, source in group.items()}

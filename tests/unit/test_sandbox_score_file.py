@@ -5,11 +5,11 @@ import json
 import pytest
 from sandbox_programs import RIGHT
 
-from gcpo.rewards import sandbox
-from repro import score_code
+from repro import sandbox
 from repro.errors import BadInput
+from repro.grading import score_file as score_code
+from repro.grading.score_file import load_problems, score_file
 from repro.paths import benchmark_dir
-from repro.score_code import load_problems, score_file
 
 GOOD = {"task_id": "HumanEval/53", "completion": "    return x + y\n", "format": "completion"}
 BAD = {**GOOD, "completion": "    return x - y\n"}

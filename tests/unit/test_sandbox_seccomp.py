@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from gcpo.rewards.sandbox.seccomp import filter_program
+from repro.sandbox.seccomp import filter_program
 
 ALLOW, KILL = 0x7FFF0000, 0x80000000
 MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}

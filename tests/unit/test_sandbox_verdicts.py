@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from sandbox_programs import PROMPT, RIGHT, TEST, UNUSUAL, WRONG
 
-from gcpo.rewards import sandbox
-from gcpo.rewards.code_score import CodeAnswer, CodeProblem, score_answers
-from gcpo.rewards.sandbox import Job, Limits, SandboxBroken, SandboxPool, find_isolation
+from repro import sandbox
+from repro.grading.code_score import CodeAnswer, CodeProblem, score_answers
+from repro.grading.score_file import load_problems
 from repro.paths import benchmark_dir
-from repro.score_code import load_problems
+from repro.sandbox import Job, Limits, SandboxBroken, SandboxPool, find_isolation
 
 STUBS = ["pass", *(f"return {value}" for value in ("None", "True", "False", "0", "1", "[]", "''", "-1", "5"))]
 SIMPLE = "def check(candidate):\n    assert candidate([2]) == 2\n"
@@ -203,7 +203,7 @@ def test_all_canonical_solutions_pass(isolation):
 @pytest.mark.slow
 def test_no_stub_passes_any_problem(isolation):
     problems = humaneval()
-    # one stub per problem here, each of the ten on 16 or 17 problems; `repro.bench_sandbox` runs all 1,640
+    # one stub per problem here, each of the ten on 16 or 17 problems; `repro.bench.sandbox` runs all 1,640
     answers = [
         CodeAnswer(problem, f"    {STUBS[index % 10]}\n", "completion") for index, problem in enumerate(problems)
     ]

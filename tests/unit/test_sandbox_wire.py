@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcpo.rewards.sandbox.runner import Unplain, encode
-from gcpo.rewards.sandbox.wire import Malformed, decode_frame, decode_value
+from repro.sandbox.runner import Unplain, encode
+from repro.sandbox.wire import Malformed, decode_frame, decode_value
 
 ATOMS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()

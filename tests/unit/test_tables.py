@@ -315,8 +315,8 @@ def test_scores_on_the_grid_of_single_answers_are_flagged(cells):
 
 
 def test_registered_table_gives_stand_ins_by_position_and_withholds_p_values(monkeypatch, tmp_path):
+    from repro.cells.experiments import get_experiment
     from repro.config import load_profile
-    from repro.experiments import get_experiment
 
     monkeypatch.setenv("GCPO_RESULTS", str(tmp_path))
     made = tables.table_spec(load_profile("smoke"), get_experiment("table1"), "make smoke", list(SUITES))

@@ -11,8 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.errors import BadInput
-from repro.tasks import SUITES, load_suite, make_problem, problem_key, split_of, training_problems, verify, work
-from repro.tasks.families import EVAL_SHARE, FAMILIES, LEVELS, PRICES, Ref, Step, _chain_sum
+from repro.tasks.procedural import (
+    SUITES,
+    load_suite,
+    make_problem,
+    problem_key,
+    split_of,
+    training_problems,
+    verify,
+    work,
+)
+from repro.tasks.procedural.families import EVAL_SHARE, FAMILIES, LEVELS, PRICES, Ref, Step, _chain_sum
 
 OPERATIONS = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 families = st.sampled_from(FAMILIES)

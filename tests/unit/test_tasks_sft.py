@@ -11,8 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro.muon import Muon, orthogonalise
-from repro.sft import (
+from repro.bases.muon import Muon, orthogonalise
+from repro.bases.sft import (
     IGNORED,
     TOKEN_IDS,
     Mixture,
@@ -28,9 +28,9 @@ from repro.sft import (
     train,
     voted_answer,
 )
-from repro.tasks import build_tokenizer, make_problem, split_of, verify
-from repro.tasks.families import problem_key
-from repro.tasks.tokenizer import EOS, PAD
+from repro.tasks.procedural import build_tokenizer, make_problem, split_of, verify
+from repro.tasks.procedural.families import problem_key
+from repro.tasks.procedural.tokenizer import EOS, PAD
 
 MIXTURE = Mixture(("rec", "shop", "lin"), {"e": 1.0, "m": 1.0}, 0.1, 0.3, 0.3, 2.0, 0)
 TINY = Shape(hidden=16, layers=2, heads=2, kv_heads=1, intermediate=24)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro.tasks import REASONS, final_answer, integration_prompt, verify
-from repro.tasks.tokenizer import EOS, PAD, VOCABULARY
+from repro.tasks.procedural import REASONS, final_answer, integration_prompt, verify
+from repro.tasks.procedural.tokenizer import EOS, PAD, VOCABULARY
 
 
 @pytest.mark.parametrize(

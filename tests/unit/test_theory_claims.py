@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from repro.findings import FAILS, HOLDS, UNDECIDED
-from repro.theory import run, symbolic, unexpected, weight_table
-from repro.theory.claims import all_claims
-from repro.theory.discrete import random_discrete, random_predictor
+from repro.paper.findings import FAILS, HOLDS, UNDECIDED
+from repro.paper.theory import run, symbolic, unexpected, weight_table
+from repro.paper.theory.claims import all_claims
+from repro.paper.theory.discrete import random_discrete, random_predictor
 
 DECIDED = {
     HOLDS: "thG1 thG2 thA3 thA7 thB1 thB4 thB5 thC1 thC2 thC3 thC4 thD2 thD5 thD6 thD7",

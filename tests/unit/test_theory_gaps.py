@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repro.errors import BadInput
-from repro.theory import estimation_table, example_table
-from repro.theory.claims import example
-from repro.theory.gaps import (
+from repro.paper.theory import estimation_table, example_table
+from repro.paper.theory.claims import example
+from repro.paper.theory.gaps import (
     break_even_draws,
     break_even_share,
     corollary2_closed,
@@ -19,15 +19,7 @@ from repro.theory.gaps import (
     step3_projection,
     theorem1_closed,
 )
-from repro.theory.gaussian import (
-    LinearSCM,
-    conditional,
-    inner,
-    norm2,
-    random_scm,
-    random_weights,
-    sample,
-)
+from repro.paper.theory.gaussian import LinearSCM, conditional, inner, norm2, random_scm, random_weights, sample
 
 # predictor, baseline: Theorem 1 gap, Corollary 2 gap, worked out by hand
 BY_HAND = [

@@ -6,10 +6,11 @@ import pytest
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from repro import sft
-from repro.tasks import build_tokenizer, integration_prompt, load_tokenizer, make_problem
-from repro.tasks.families import FAMILIES, LEVELS
-from repro.tasks.tokenizer import EOS, PAD, UNK, VOCABULARY, split_words
+from repro.bases import sft
+from repro.bases.tokenizer import load_tokenizer
+from repro.tasks.procedural import build_tokenizer, integration_prompt, make_problem
+from repro.tasks.procedural.families import FAMILIES, LEVELS
+from repro.tasks.procedural.tokenizer import EOS, PAD, UNK, VOCABULARY, split_words
 
 
 @pytest.fixture(scope="module")

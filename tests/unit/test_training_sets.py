@@ -7,9 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro.benchmarks import training_report, training_sets
-from repro.benchmarks.overlap import EXACT, MIN_NGRAMS, NEAR, NGRAM, Pair, ProblemIndex, ngrams, words
-from repro.benchmarks.training_sets import (
+from repro.cli import main
+from repro.errors import BadInput
+from repro.paths import benchmark_dir
+from repro.studies import training_sets as training_report
+from repro.tasks.benchmarks import training_sets
+from repro.tasks.benchmarks.overlap import EXACT, MIN_NGRAMS, NEAR, NGRAM, Pair, ProblemIndex, ngrams, words
+from repro.tasks.benchmarks.training_sets import (
     OVERLAP,
     Row,
     aime_rows,
@@ -20,9 +24,6 @@ from repro.benchmarks.training_sets import (
     load_training_set,
     rows_digest,
 )
-from repro.cli import main
-from repro.errors import BadInput
-from repro.paths import benchmark_dir
 
 FOLDER = benchmark_dir()
 needs_files = pytest.mark.skipif(FOLDER is None, reason="no folder of benchmark files (GCPO_DATA)")

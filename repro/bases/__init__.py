@@ -1,0 +1,1 @@
+"""Base models: made here, loaded, measured."""

@@ -1,0 +1,297 @@
+"""Base models trained from scratch: what one is (`BaseSpec`), making it, keeping it in the cache, checking it is whole.
+
+A base is trained once and kept under a name that hashes its spec and the code that decides its weights, so a change of
+either makes a new base and never reuses an old one. Folders appear complete or not at all.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import transformers
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from safetensors import SafetensorError
+from transformers import GenerationConfig, Qwen2ForCausalLM
+
+from gcpo import scm
+from repro.bases import muon, sft
+from repro.errors import BadInput
+from repro.paths import cache_dir
+from repro.tasks import procedural as tasks
+from repro.tasks.procedural.families import FAMILIES, LEVELS
+from repro.tasks.procedural.integration import CANDIDATE_ORDERS
+
+Family = Literal[FAMILIES]
+Level = Literal[LEVELS]
+WEIGHTS = "model.safetensors"
+RECORD = "base.json"  # written last
+
+
+class BaseSpec(BaseModel):
+    """Everything that decides a base's weights. Unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    parent: "BaseSpec | None" = None  # trained further from these weights; profile files write `continue_from: NAME`
+    # shape; a continued base has its parent's
+    hidden: int = Field(gt=0)
+    layers: int = Field(gt=0)
+    heads: int = Field(gt=0)
+    kv_heads: int = Field(gt=0)
+    intermediate: int = Field(gt=0)
+    # what it is trained on
+    families: tuple[Family, ...] = Field(min_length=1)
+    levels: dict[Level, float] = Field(min_length=1, description="weight of each level")
+    slip: float = Field(ge=0, le=1, description="probability that a demonstrated step is replaced by a uniform digit")
+    integration_share: float = Field(ge=0, le=1, description="share of examples that show candidates' answers")
+    agreement: float = Field(gt=0, description="share of equal votes from which the answer follows the candidates")
+    answer_weight: float = Field(gt=0, description="loss weight of the answer token in integration items")
+    candidate_order: Literal[CANDIDATE_ORDERS] = Field("sampled", description="as GCPOConfig.candidate_order")
+    follow_from: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="instead of `agreement`: share of votes from which a sole leader is followed; only then has the "
+        "answer `answer_weight`",
+    )
+    scatter: float = Field(0.0, ge=0, le=1, description="share of integration items whose candidates answer at random")
+    fewest_candidates: int = Field(1, ge=1, le=9, description="integration items show this many to 9 candidates")
+    # budget and optimiser
+    tokens: int = Field(gt=0, description="prompt and completion tokens of the whole training")
+    batch_tokens: int = Field(gt=0, description="tokens of one step, padding included")
+    muon_lr: float = Field(gt=0)
+    muon_steps: int = Field(ge=1)
+    adamw_lr: float = Field(gt=0)
+    warmup_steps: int = Field(ge=1)
+    flat_share: float = Field(ge=0, lt=1, description="share of the budget at full learning rate")
+    final_rate: float = Field(ge=0, le=1, description="last learning rate as a share of the first")
+    bf16: bool = False
+    seed: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _possible(self) -> "BaseSpec":
+        if self.hidden % self.heads or self.heads % self.kv_heads or (self.hidden // self.heads) % 2:
+            sizes = f"hidden {self.hidden}, heads {self.heads}, kv_heads {self.kv_heads}"
+            raise ValueError(f"{sizes}: want hidden a multiple of heads, heads of kv_heads, and an even head size")
+        if sum(self.levels.values()) <= 0 or min(self.levels.values()) < 0:
+            raise ValueError(f"levels {self.levels}: want weights >= 0, not all 0")
+        if self.parent is not None and self.parent.shape != self.shape:
+            raise ValueError(f"{self.name} continues {self.parent.name} but has another shape")
+        return self
+
+    @property
+    def shape(self) -> sft.Shape:
+        """The model's sizes."""
+        return sft.Shape(self.hidden, self.layers, self.heads, self.kv_heads, self.intermediate)
+
+    @property
+    def mixture(self) -> sft.Mixture:
+        """What its examples are drawn from."""
+        return sft.Mixture(
+            families=self.families,
+            level_weights=dict(self.levels),
+            slip=self.slip,
+            integration_share=self.integration_share,
+            agreement=self.agreement,
+            answer_weight=self.answer_weight,
+            seed=self.seed,
+            candidate_order=self.candidate_order,
+            follow_from=self.follow_from,
+            scatter=self.scatter,
+            fewest_candidates=self.fewest_candidates,
+        )
+
+    @property
+    def settings(self) -> sft.Settings:
+        """Its budget and optimiser."""
+        names = sft.Settings.__dataclass_fields__
+        return sft.Settings(**{name: getattr(self, name) for name in names})
+
+
+def resolve_bases(tree: Mapping[str, Mapping[str, Any]]) -> dict[str, BaseSpec]:
+    """Specs by name from a profile's mapping name -> fields; `continue_from: NAME` becomes the parent's whole spec.
+
+    A continued base inherits every field of its parent that it does not set. Raises BadInput with one line on an
+    unknown or circular parent and on any unknown, missing or impossible field.
+    """
+    done: dict[str, BaseSpec] = {}
+
+    def resolve(name: str, waiting: tuple[str, ...]) -> BaseSpec:
+        if name in waiting:
+            raise BadInput(f"base {name}: continues itself ({' -> '.join([*waiting, name])})")
+        if name not in tree:
+            raise BadInput(f"base {waiting[-1]}: continue_from names {name!r}; want one of {', '.join(sorted(tree))}")
+        if name not in done:
+            fields = dict(tree[name])
+            parent_name = fields.pop("continue_from", None)
+            if parent_name is not None:
+                parent = resolve(parent_name, (*waiting, name))
+                inherited = {
+                    key: getattr(parent, key) for key in BaseSpec.model_fields if key not in ("name", "parent")
+                }
+                fields = {**inherited, **fields, "parent": parent}
+            done[name] = parse_spec({"name": name, **fields})
+        return done[name]
+
+    for name in tree:
+        resolve(name, ())
+    return {name: done[name] for name in tree}
+
+
+def parse_spec(fields: Mapping[str, Any]) -> BaseSpec:
+    """A BaseSpec from plain fields. Raises BadInput with one line instead of pydantic's many."""
+    try:
+        return BaseSpec.model_validate(dict(fields))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "spec"
+        raise BadInput(f"base {fields.get('name', '?')}: {where}: {first['msg']}") from None
+
+
+def recipe_hash() -> str:
+    """Hash of the source files that decide a base's weights besides its spec."""
+    files = [Path(sft.__file__), Path(muon.__file__), Path(scm.__file__)]
+    files += [Path(tasks.__file__).with_name(f"{name}.py") for name in ("families", "integration", "tokenizer")]
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
+
+
+def base_path(spec: BaseSpec) -> Path:
+    """Where the base lives in the cache: its name and a hash of spec and recipe. The folder need not exist."""
+    text = json.dumps(spec.model_dump(mode="json"), sort_keys=True) + recipe_hash()
+    return cache_dir() / "bases" / f"{spec.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def weights_hash(folder: Path) -> str:
+    """SHA-256 of a base's weights file."""
+    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder holds a finished base whose weights are those its record names."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        return record["weights_sha256"] == weights_hash(folder)
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, KeyError, TypeError):
+        return False
+
+
+def load_base(folder: Path) -> Qwen2ForCausalLM:
+    """The model of a base folder, in float32. Raises BadInput with one line where the folder holds no whole base."""
+    if not is_whole(folder):
+        raise BadInput(
+            f"base {folder}: weights are missing or not those of its {RECORD}; delete the folder to train it again"
+        )
+    try:
+        return Qwen2ForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise BadInput(f"base {folder}: cannot be loaded ({str(error).splitlines()[0]}); delete the folder") from None
+
+
+def ensure_base(spec: BaseSpec, *, threads: int = 1, progress: Callable[[float, str], None] | None = None) -> Path:
+    """The cached folder of a base, trained first if it is missing or damaged; its parents likewise.
+
+    Two processes that ask for one base train it once: the second waits.
+    """
+    folder = base_path(spec)
+    if is_whole(folder):
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_name(f".{folder.name}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the holder dies
+        if not is_whole(folder):
+            make_base(spec, folder, threads=threads, progress=progress)
+    return folder
+
+
+def make_base(
+    spec: BaseSpec, out_dir: Path, *, threads: int = 1, progress: Callable[[float, str], None] | None = None
+) -> dict[str, Any]:
+    """Train a base and write it to `out_dir`, replacing what is there; returns its record (base.json).
+
+    The folder is a standard one: config, weights, tokenizer, generation settings. `progress(share done, text)` is
+    called as it trains. Equal specs give equal weights on one thread of one machine.
+    """
+    parent_folder = None if spec.parent is None else ensure_base(spec.parent, threads=threads, progress=progress)
+    started, cpu_started = time.perf_counter(), time.process_time()
+    with _threads(threads), _rng_kept():
+        model = sft.build_model(spec.shape, spec.seed) if parent_folder is None else load_base(parent_folder)
+        log = sft.train(model, spec.mixture, spec.settings, progress)
+    tokenizer = tasks.build_tokenizer()
+    out_dir = Path(out_dir)
+    out_dir.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}.", dir=out_dir.parent))
+    try:
+        model.generation_config = GenerationConfig(
+            do_sample=True,
+            temperature=1.0,
+            top_k=0,
+            top_p=1.0,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        record = {
+            "spec": spec.model_dump(mode="json"),
+            "recipe_hash": recipe_hash(),
+            "weights_sha256": weights_hash(temporary),
+            "parent_weights_sha256": None if parent_folder is None else weights_hash(parent_folder),
+            "parameters": model.num_parameters(),
+            "loss": log.loss,
+            "tokens": log.tokens,
+            "steps": log.steps,
+            "seconds": time.perf_counter() - started,
+            "cpu_seconds": time.process_time() - cpu_started,
+            "threads": threads,
+            "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+            "machine": platform.machine(),
+        }
+        (temporary / RECORD).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        _swap_in(temporary, out_dir)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return record
+
+
+def _swap_in(temporary: Path, out_dir: Path) -> None:
+    """Put a complete folder in place of whatever is there; a reader never sees a half-written one."""
+    temporary.chmod(0o755)  # mkdtemp makes it private
+    if out_dir.exists():
+        discarded = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}.old.", dir=out_dir.parent))
+        os.replace(out_dir, discarded / "base")
+        os.replace(temporary, out_dir)
+        shutil.rmtree(discarded)
+    else:
+        os.replace(temporary, out_dir)
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Run with that many torch threads, then as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def _rng_kept() -> Iterator[None]:
+    """Leave torch's global generator as it was; training draws its own numbers."""
+    state = torch.get_rng_state()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)

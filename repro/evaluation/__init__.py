@@ -1,0 +1,1 @@
+"""Samples drawn from a model, graded, stored and summed up."""

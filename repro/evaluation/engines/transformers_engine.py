@@ -1,0 +1,135 @@
+"""The engine that needs nothing but transformers: batches of left-padded prompts, a generator per sample.
+
+A token is drawn by adding Gumbel noise to the filtered log-probabilities and taking the largest, which is exact
+sampling; the noise of a row comes from that row's own seed. So a sample does not depend on its neighbours, except
+through the rounding of a batch's arithmetic.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from safetensors import SafetensorError
+from transformers import (
+    AutoModelForCausalLM,
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from repro.bases.load import resolve_model
+from repro.bases.tokenizer import load_tokenizer
+from repro.errors import BadInput
+from repro.evaluation.engines import Completion, Request, SamplingSettings
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class _GumbelNoise(LogitsProcessor):
+    """Adds to every row the noise that its generator gives next."""
+
+    def __init__(self, seeds: Sequence[int], device: torch.device) -> None:
+        self._generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        noise = torch.empty_like(scores, dtype=torch.float32)
+        for row, generator in zip(noise, self._generators, strict=True):
+            row.exponential_(generator=generator)
+        return scores.float() - noise.log()  # -log of an exponential variable is Gumbel; -inf stays out
+
+
+class TransformersEngine:
+    """A folder or hub id that AutoModelForCausalLM loads, on the GPU if there is one."""
+
+    name = "transformers"
+
+    def __init__(self, model: str, *, dtype: str = "auto", batch_size: int = 16) -> None:
+        if batch_size < 1:
+            raise BadInput(f"--batch-size is {batch_size}; want at least 1")
+        folder = resolve_model(model)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if dtype == "auto":
+            dtype = "bfloat16" if self.device.type == "cuda" else "float32"
+        if dtype not in DTYPES:
+            raise BadInput(f"--dtype is {dtype!r}; want auto, {' or '.join(DTYPES)}")
+        self.dtype, self.batch_size = dtype, batch_size
+        self.tokenizer = load_tokenizer(folder)
+        self.model = _load(folder, DTYPES[dtype]).to(self.device).eval()
+        self.model.generation_config = GenerationConfig()  # every field that matters is passed with each batch
+        self.context_tokens = int(self.model.config.get_text_config().max_position_embeddings)
+
+    def describe(self) -> dict[str, Any]:
+        """Engine, versions, dtype and device."""
+        return {
+            "engine": self.name,
+            "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+            "dtype": self.dtype,
+            "device": torch.cuda.get_device_name() if self.device.type == "cuda" else "cpu",
+        }
+
+    @torch.inference_mode()
+    def generate(self, requests: Sequence[Request], settings: SamplingSettings) -> Iterator[tuple[int, Completion]]:
+        """See `repro.engines.Engine`. Batches are neighbours in `requests`."""
+        for start in range(0, len(requests), self.batch_size):
+            batch = requests[start : start + self.batch_size]
+            for offset, completion in enumerate(self._batch(batch, settings)):
+                yield start + offset, completion
+
+    def _batch(self, batch: Sequence[Request], settings: SamplingSettings) -> list[Completion]:
+        stops = list(settings.stop_token_ids)
+        pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else stops[0]
+        width = max(len(request.prompt) for request in batch)
+        ids = torch.full((len(batch), width), pad, dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for row, request in enumerate(batch):
+            ids[row, width - len(request.prompt) :] = torch.tensor(request.prompt)
+            mask[row, width - len(request.prompt) :] = 1
+        try:
+            output = self.model.generate(
+                input_ids=ids.to(self.device),
+                attention_mask=mask.to(self.device),
+                generation_config=GenerationConfig(
+                    do_sample=False,  # the noise below draws
+                    repetition_penalty=settings.repetition_penalty,
+                    max_new_tokens=settings.max_new_tokens,
+                    eos_token_id=stops,
+                    pad_token_id=pad,
+                ),
+                logits_processor=self._processors(batch, settings),
+            )
+        except torch.OutOfMemoryError:
+            raise BadInput(
+                f"out of memory with {len(batch)} prompts of up to {width} tokens; pass a smaller --batch-size"
+            ) from None
+        return [_cut(row, set(stops)) for row in output[:, width:].tolist()]
+
+    def _processors(self, batch: Sequence[Request], settings: SamplingSettings) -> LogitsProcessorList:
+        if settings.temperature == 0:
+            return LogitsProcessorList()
+        steps: list[LogitsProcessor] = [TemperatureLogitsWarper(settings.temperature)]
+        if settings.top_k > 0:
+            steps.append(TopKLogitsWarper(settings.top_k))
+        if settings.top_p < 1:
+            steps.append(TopPLogitsWarper(settings.top_p))
+        if settings.min_p > 0:
+            steps.append(MinPLogitsWarper(settings.min_p))
+        return LogitsProcessorList([*steps, _GumbelNoise([request.seed for request in batch], self.device)])
+
+
+def _load(folder: Path, dtype: torch.dtype) -> torch.nn.Module:
+    try:
+        return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise BadInput(f"model folder {folder} cannot be loaded: {str(error).splitlines()[0]}") from None
+
+
+def _cut(row: list[int], stops: set[int]) -> Completion:
+    """A generated row up to its first stop token; what follows is padding."""
+    end = next((place for place, token in enumerate(row) if token in stops), None)
+    return Completion(tuple(row), False) if end is None else Completion(tuple(row[: end + 1]), True)

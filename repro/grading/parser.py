@@ -1,0 +1,346 @@
+r"""Tokens of an answer -> syntax tree.
+
+Does: what final answers are made of (numbers, formulas, tuples, intervals, sets, lists, matrices, equations, relations,
+bases, percents, units after a value). Does not: sums, integrals, limits, set builders; those raise `ParseError` and
+go to the general engine.
+"""
+
+import re
+from typing import NamedTuple
+
+from repro.grading import vocabulary as words
+from repro.grading.lexer import Token, tokenize
+from repro.grading.nodes import Node
+from repro.grading.operands import DECORATIONS, END, MAX_DEPTH, Operands, ParseError, WordsMatter, in_base
+
+_UNIT_JOINTS = ("/", "*", r"\cdot")
+
+
+class Parsed(NamedTuple):
+    """tree: the answer. units: trailing texts that were dropped. decimal: a number in it has a decimal point or an
+    exponent of ten."""
+
+    tree: Node
+    units: tuple[str, ...]
+    decimal: bool
+
+
+def parse_answer(text: str) -> Parsed:
+    """Tree of an answer. Raises LexError or ParseError, both ValueErrors."""
+    return Parser(tokenize(text)).parse()
+
+
+class Parser(Operands):
+    """Lists, relations and arithmetic; single operands are in `Operands`."""
+
+    def __init__(self, tokens: list[Token]):
+        self.tokens = tokens
+        self.pos = 0
+        self.depth = 0
+        self.bars = 0
+        self.such_that = 0
+        self.units: list[str] = []
+        self.decimal = False
+
+    # --- token access ---
+
+    def peek(self, ahead: int = 0) -> Token:
+        index = self.pos + ahead
+        return self.tokens[index] if index < len(self.tokens) else END
+
+    def next(self) -> Token:
+        token = self.peek()
+        self.pos += 1
+        return token
+
+    def at(self, *values: str) -> bool:
+        token = self.peek()
+        return token.value in values and token.kind in ("op", "cmd", "sep", "row", "cell")
+
+    def expect(self, value: str) -> None:
+        if not self.at(value):
+            raise ParseError(f"want {value!r}, found {self.peek().value!r}")
+        self.pos += 1
+
+    # --- lists and relations ---
+
+    def parse(self) -> Parsed:
+        tree = self.listing(stop=())
+        if self.peek() is not END:
+            raise ParseError(f"left over: {self.peek().value!r}")
+        return Parsed(tree, tuple(self.units), self.decimal)
+
+    def listing(self, stop: tuple[str, ...]) -> Node:
+        """Items between separators; one item stands for itself. The value of a list is "and", "or" or "," ."""
+        items = [self.relation()]
+        joined = ","
+        while self.peek().kind == "sep":
+            while self.peek().kind == "sep":  # ", and"
+                separator = self.next().value
+                joined = separator if separator in ("and", "or") else joined
+            if self.peek() is END or self.at(*stop):
+                break
+            items.append(self.relation())
+        return items[0] if len(items) == 1 else Node("list", tuple(items), joined)
+
+    def relation(self) -> Node:
+        members, signs = [], []
+        if self.at("=", r"\approx", r"\simeq"):  # "= 5"
+            self.pos += 1
+        members.append(self.set_sum())
+        while self.peek().value in words.RELATIONS and self.peek().kind in ("op", "cmd"):
+            signs.append(words.RELATIONS[self.next().value])
+            members.append(self.set_sum())
+        if self.at(r"\pmod", r"\bmod", r"\mod"):  # a remainder and its modulus
+            self.pos += 1
+            members[-1] = Node("ratio", (members[-1], self.power()), "mod")
+        return members[0] if not signs else Node("rel", tuple(members), tuple(signs))
+
+    def set_sum(self) -> Node:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise ParseError("nested too deeply")
+        left = self.ratio()
+        kinds = {r"\cup": "union", r"\cap": "inter", r"\setminus": "diff", r"\backslash": "diff"}
+        while self.peek().kind == "cmd" and self.peek().value in kinds:
+            left = Node(kinds[self.next().value], (left, self.ratio()))
+        self.depth -= 1
+        return left
+
+    def ratio(self) -> Node:
+        parts = [self.sum()]
+        while self.at(":") and not self.such_that:
+            self.pos += 1
+            parts.append(self.sum())
+        return parts[0] if len(parts) == 1 else Node("ratio", tuple(parts))
+
+    # --- arithmetic ---
+
+    def sum(self) -> Node:
+        left = self.signed_product()
+        while self.at("+", "-", r"\pm", r"\mp"):
+            sign = self.next().value
+            right = self.product()
+            if sign == "+":
+                left = Node("add", (left, right))
+            elif sign == "-":
+                left = Node("add", (left, Node("neg", (right,))))
+            else:
+                left = Node("pm" if sign == r"\pm" else "mp", (left, right))
+        return left
+
+    def signed_product(self) -> Node:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise ParseError("nested too deeply")
+        if self.at("+"):
+            self.pos += 1
+            node = self.signed_product()
+        elif self.at("-"):
+            self.pos += 1
+            node = Node("neg", (self.signed_product(),))
+        elif self.at(r"\pm", r"\mp"):
+            kind = "pm" if self.next().value == r"\pm" else "mp"
+            node = Node(kind, (self.signed_product(),))
+        else:
+            node = self.product()
+        self.depth -= 1
+        return node
+
+    def product(self) -> Node:
+        left = self.signed_product() if self.at("-", "+") else self.power()
+        while True:
+            if self.at("*", r"\cdot", r"\times", "/", r"\div"):
+                divide = self.next().value in ("/", r"\div")
+                if self.skip_unit():
+                    continue
+                right = self.signed_product_factor()
+                left = Node("div" if divide else "mul", (left, right))
+            elif self.skip_unit():
+                continue
+            elif self.at("%"):
+                self.pos += 1
+                left = Node("pct", (left,))
+            elif self.starts_factor() or (self.peek().kind == "text" and len(self.peek().value) == 1):
+                left = self.implicit(left)
+            else:
+                return left
+
+    def signed_product_factor(self) -> Node:
+        if self.at("-", "+"):
+            negative = self.next().value == "-"
+            node = self.signed_product_factor()
+            return Node("neg", (node,)) if negative else node
+        return self.power()
+
+    def implicit(self, left: Node) -> Node:
+        """`left` times what follows it, or a mixed number."""
+        fraction_follows = self.at(r"\frac")
+        spaced = self.peek().spaced
+        follows_number = self.peek().kind == "num"
+        right = self.power()
+        if left.kind == "num" and left.value.denominator == 1 and left.value >= 0:
+            if follows_number and spaced and self.at("/") and self.peek(1).kind == "num":  # 1 3/5
+                self.pos += 1
+                right = Node("div", (right, self.power()))
+                fraction_follows = True
+            if fraction_follows and _is_proper_fraction(right):
+                return Node("add", (left, right), "mixed")
+        if follows_number and (left.kind == "num" or left.value == "mixed"):
+            raise ParseError("two numbers side by side")
+        return Node("mul", (left, right))
+
+    def skip_unit(self) -> bool:
+        """Drop a text after a value: a unit, possibly to a power. Raises WordsMatter if the text changes the answer."""
+        token = self.peek()
+        if token.value in (r"\mu", r"\frac"):
+            return self.skip_composed_unit()
+        if token.kind != "text" or token.value == "base" or self.peek(1).value == "_":
+            return False
+        if token.bare:
+            end = self.bare_unit_end()
+            self.units.extend(part.value for part in self.tokens[self.pos : end])
+            skipped, self.pos = end > self.pos, end
+            return skipped
+        if set(re.findall("[a-z]+", token.value.lower().replace(".", ""))) & words.LOGICAL_WORDS:
+            raise WordsMatter(f"text {token.value!r} is part of the answer")
+        self.pos += 1
+        self.units.append(token.value)
+        if self.at("^"):
+            self.pos += 1
+            self.script()
+        return True
+
+    def skip_composed_unit(self) -> bool:
+        r"""Drop `\mu\text{m}` and `\frac{\text{m}}{\text{s}}`."""
+        shape = [token.kind if token.kind == "text" else token.value for token in self.tokens[self.pos : self.pos + 7]]
+        if shape[:2] == [r"\mu", "text"]:
+            self.pos += 1
+            return self.skip_unit()
+        if shape != [r"\frac", "{", "text", "}", "{", "text", "}"]:
+            return False
+        self.pos += 7
+        return True
+
+    def bare_unit_end(self) -> int:
+        """Where the unit ahead ends, written without a text command; here if it is none.
+
+        Such a unit stands apart and ends its item: `5 km/h, 6 km/h`, but `5mg` is 5·m·g.
+        """
+        token = self.peek()
+        index = self.pos + 1
+        if not token.spaced and len(token.value) < 3:
+            return self.pos
+        while index < len(self.tokens) and (
+            self.tokens[index].value in ("^", "{", "}", "2", "3", "-", *_UNIT_JOINTS)
+            or self.tokens[index].bare
+            or (self.tokens[index - 1].value in _UNIT_JOINTS and self.tokens[index].value in words.UNIT_LETTERS)
+        ):
+            index += 1
+        return index if index == len(self.tokens) or self.tokens[index].kind == "sep" else self.pos
+
+    def starts_factor(self) -> bool:
+        token = self.peek()
+        if token.kind in ("num", "letter") or (token.kind == "text" and token.bare):
+            return True
+        if token.kind == "op":
+            return token.value in "({[" or (token.value == "|" and not self.bars)
+        return token.kind == "cmd" and (
+            token.value in (r"\frac", r"\sqrt", r"\binom", r"\infty", r"\{", r"\lfloor", r"\lceil", r"\lvert", r"\pi")
+            or token.value in (r"\log", r"\langle", r"\emptyset", r"\varnothing", r"\vert", r"\ldots", r"\dots", r"\i")
+            or token.value in DECORATIONS
+            or token.value[1:] in words.FUNCTIONS
+            or token.value[1:] in words.LATTICE_FUNCTIONS
+            or token.value[1:] in words.GREEK
+            or token.value.startswith((r"\begin{", r"\mathbb{"))
+        )
+
+    def power(self) -> Node:
+        base = self.postfix(self.primary())
+        if not self.at("^"):
+            return base
+        self.pos += 1
+        if self.at(r"\circ") or (self.at("{") and self.peek(1).value == r"\circ" and self.peek(2).value == "}"):
+            self.pos += 1 if self.at(r"\circ") else 3
+            return self.after_degree(Node("deg", (base,)))
+        if self.at("*") or self.at(r"\ast"):
+            raise ParseError("a star as exponent")
+        exponent = self.script()
+        if exponent.kind == "sym" and exponent.value in (r"\prime", "T", r"\top"):
+            return self.postfix(self.primed(base))
+        result = Node("pow", (base, exponent))
+        return self.postfix(result) if self.at("!") else result
+
+    def after_degree(self, node: Node) -> Node:
+        if self.peek().kind == "text" and self.peek().value in ("C", "F", "K"):
+            self.units.append(self.next().value)
+        return node
+
+    def script(self) -> Node:
+        r"""What stands after ^: a group, or a signed number, letter or command; 2^10 means two to the ten."""
+        if self.at("{"):
+            return self.group()
+        if self.at("-", "+"):
+            negative = self.next().value == "-"
+            node = self.script()
+            return Node("neg", (node,)) if negative else node
+        node = self.postfix(self.primary())
+        if self.at("^"):  # 2^2^3, python's 2**2**3
+            self.pos += 1
+            self.depth += 1
+            if self.depth > MAX_DEPTH:
+                raise ParseError("nested too deeply")
+            node = Node("pow", (node, self.script()))
+            self.depth -= 1
+        return node
+
+    def postfix(self, node: Node) -> Node:
+        while True:
+            if self.at("!"):
+                self.pos += 1
+                if self.at("!"):
+                    raise ParseError("a double factorial")
+                node = Node("fact", (node,))
+            elif self.at("'"):
+                self.pos += 1
+                node = self.primed(node)
+            elif self.at("_"):
+                self.pos += 1
+                node = self.subscripted(node)
+            elif self.peek().kind == "text" and self.peek().value == "base" and self.peek(1).kind in ("num", "letter"):
+                self.pos += 1
+                node = in_base(node, self.next().value)
+            else:
+                return node
+
+    def primed(self, node: Node) -> Node:
+        if node.kind not in ("sym", "apply"):
+            raise ParseError("a prime on something that is not a symbol")
+        return Node(node.kind, node.args, f"{node.value}'")
+
+    def subscripted(self, node: Node) -> Node:
+        start = self.pos
+        if self.at("{"):
+            depth = 0
+            while self.peek() is not END:
+                value = self.next().value
+                depth += (value == "{") - (value == "}")
+                if depth == 0:
+                    break
+        else:
+            self.pos += 1
+        name = "".join(
+            token.value for token in self.tokens[start : self.pos] if token.value not in ("{", "}", "(", ")", "base")
+        )
+        if node.kind == "sym":
+            return Node("sym", (), f"{node.value}_{name.replace(' ', '')}")
+        return in_base(node, name)
+
+
+def _is_proper_fraction(node: Node) -> bool:
+    """A fraction of literal whole numbers below one, as in a mixed number."""
+    return (
+        node.kind == "div"
+        and all(part.kind == "num" and part.value.denominator == 1 for part in node.args)
+        and 0 < node.args[0].value < node.args[1].value
+    )

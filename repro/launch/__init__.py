@@ -1,1 +1,0 @@
-"""Where work runs: a local pool of forked workers, or a cluster's queue."""

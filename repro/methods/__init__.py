@@ -1,0 +1,1 @@
+"""How a cell is trained: one record per method."""

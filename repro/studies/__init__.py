@@ -1,0 +1,1 @@
+"""Explorations whose result is published."""
