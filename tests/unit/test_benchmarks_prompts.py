@@ -10,7 +10,7 @@ from repro.errors import BadInput
 from repro.evaluation.engines.replay import byte_tokenizer
 from repro.tasks.benchmarks.loading import SUITES, Problem
 from repro.tasks.benchmarks.prompts import SENTENCE, answer_part, build_prompt
-from repro.tasks.benchmarks.protocols import PRESETS, get_preset, greedy_pass, resolve
+from repro.evaluation.protocols import PRESETS, get_preset, greedy_pass, resolve
 
 MATH = SUITES["MATH500"]
 PROBLEM = Problem("p", "What is $1+1$?", "2")

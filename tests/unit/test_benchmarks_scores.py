@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from repro.errors import BadInput
 from repro.evaluation import scores
-from repro.evaluation.grading import AS_IT_STANDS, Grader
+from repro.tasks.benchmarks.grading import AS_IT_STANDS, Grader
 from repro.evaluation.store import Sample
 from repro.tasks.benchmarks.loading import MATH500_IN_AIME, Problem
 

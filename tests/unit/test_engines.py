@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro.bases.load import fingerprint, resolve_model, stop_token_ids
+from repro.bases.files import fingerprint, resolve_model
+from repro.tasks.encoding import stop_token_ids
 from repro.errors import BadInput
 from repro.evaluation.engines import Request, SamplingSettings, make_engine
 from repro.evaluation.engines.replay import ReplayEngine, byte_tokenizer, oracle_text, read_answers

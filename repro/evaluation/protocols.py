@@ -4,10 +4,11 @@ A preset fixes every field that moves a sample; nothing is taken from a model's 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from repro.errors import BadInput
+from repro.evaluation.engines import SamplingSettings
 from repro.tasks.benchmarks.loading import Suite
 
 SMALL, LARGE, CODE = "small", "large", "code"
@@ -27,8 +28,6 @@ GROUP_OF = {
 CODE_NEW_TOKENS = 2048
 # Appendix: "The maximum prompt length is 4,096 tokens"
 PROMPT_CAP = 4096
-# not stated: chosen because the slowest canonical solution takes 0.26 s
-CODE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -101,6 +100,11 @@ class Protocol:
     max_new_tokens: int
     prompt_cap: int = PROMPT_CAP
 
+    def settings(self, stop_token_ids: tuple[int, ...]) -> SamplingSettings:
+        """What an engine is told."""
+        names = [each.name for each in fields(SamplingSettings) if each.name != "stop_token_ids"]
+        return SamplingSettings(**{name: getattr(self, name) for name in names}, stop_token_ids=stop_token_ids)
+
     def as_json(self) -> dict[str, Any]:
         """The fields as plain data."""
         return asdict(self)
@@ -151,8 +155,3 @@ def resolve(
         repetition_penalty=preset.repetition_penalty,
         max_new_tokens=tokens,
     )
-
-
-def greedy_pass(protocol: Protocol) -> Protocol:
-    """The greedy pass that goes with a sampled one."""
-    return replace(protocol, samples=1, greedy=False, temperature=0.0)
