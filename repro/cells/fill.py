@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from repro.bases.files import weight_files
+from repro.bases.load import load_model, load_tokenizer
 from repro.cells.bases import base_source
 from repro.cells.cell import Cell
 from repro.cells.state import load_summary
@@ -154,8 +155,14 @@ def _search(
     if not source.is_dir() or not weight_files(source):
         raise BadInput(f"policy of {policy} is not in {source}; delete its cell's folder and run the target again")
     started = time.perf_counter()
-    answered, record = resolve("repro.methods.search:search_policy")(
-        source, tasks, profile, cell.spec, device=device, folder=cell.folder / "trees", report=report
+    answered, record = resolve("repro.methods.search:search_suites")(
+        load_model(source, device).eval(),
+        load_tokenizer(source),
+        tasks,
+        profile,
+        cell.spec,
+        cell.folder / "trees",
+        report,
     )
     kinds = {}
     single = profile.evaluate.model_copy(update={"samples": 1})

@@ -93,7 +93,7 @@ def lengths(entries: Entries) -> Figure:
             axes.bar(height=bins["cut"], bottom=bins["ended"], color=PAPER, hatch="///", **place)
             if limit <= 1.15 * bins["edges"][-1]:
                 axes.axvline(limit, ymax=0.8, color=INK, lw=1, ls=(0, (3, 2)))
-            share = 100 * entry["rates"]["truncated"]
+            share = 100 * entry["truncated"]
             axes.set_title(entry["title"])
             axes.text(
                 0.98, 0.95, f"mean {entry['tokens']['mean']:.0f}\ncut {share:.1f} %",

@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import zstandard
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from gcpo.search.mcts import MCTSConfig, SearchQuestion, SearchResult, confidence, p_true, search
 from gcpo.search.policy import Continuation, Policy, Request, delimiter_ids
 from gcpo.search.tree import weighted_vote
-from repro.bases.load import load_model, load_tokenizer
 from repro.config import EvaluateSpec, Profile, SearchSpec
 from repro.errors import BadInput
 from repro.evaluation.draw import judge
@@ -184,23 +182,21 @@ def _completions(result: SearchResult) -> list[list[int]]:
     return texts
 
 
-def search_policy(
-    source: Path,
+def search_suites(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
     tasks: TaskSet,
     profile: Profile,
     cell: dict[str, Any],
-    *,
-    device: torch.device,
     folder: Path,
     report: Report,
 ) -> tuple[dict[str, list[Sample]], dict[str, Any]]:
     """(graded answers per kind: mcts, maj, best, one per question in suite order; the record of what the search did).
 
-    source: the policy; cell: the specification of the cell that searches. `folder` holds finished chunks; a chunk found
-    there is not searched again.
+    cell: the specification of the cell that searches. `folder` holds finished chunks; a chunk found there is not
+    searched again.
     """
     where = f"profile {profile.name}"
-    tokenizer, model = load_tokenizer(source), load_model(source, device).eval()
     searcher = Searcher(model, tokenizer, tasks, profile.search, profile.evaluate, cell["seed"], where)
     if profile.search.value == "value_model":
         fitted = resolve("repro.methods.search_value:fitted_values")
