@@ -1,8 +1,9 @@
 """The code that a result depends on: every module of this project that a module reaches by imports, and its hash.
 
 The hash is of the syntax trees without docstrings and comments, so that words may change. Other packages count by their
-locked versions (`repro.provenance`). A package's `__init__` counts where a name is imported from it. Modules that are
-named as text ("repro.methods.trl:train") count as roots for whoever names them. Does not import what it reads.
+locked versions (`repro.provenance`). A package's `__init__` counts where a name is imported from it. A module that a
+text names ("repro.grading.worker", started as a process) is reached; one of several that a text with a colon names
+("repro.methods.trl:train") is not: it is a root where it is chosen. Does not import what it reads.
 """
 
 import ast
@@ -19,7 +20,7 @@ PACKAGES = ("gcpo", "repro")
 @cache
 def module_file(name: str) -> Path | None:
     """The source file of a module of this project, None for anything else."""
-    if name.partition(".")[0] not in PACKAGES:
+    if name.partition(".")[0] not in PACKAGES or not name.replace(".", "").isidentifier() or name in PACKAGES:
         return None
     path = REPO_ROOT.joinpath(*name.split("."))
     for file in (path.with_suffix(".py"), path / "__init__.py"):
@@ -35,11 +36,13 @@ def _tree(file: Path) -> ast.Module:
 
 @cache
 def imported(name: str) -> frozenset[str]:
-    """The modules of this project that a module imports, anywhere in its file; none only for annotations."""
+    """The modules of this project that a module imports or names, anywhere in its file; none only for annotations."""
     found: set[str] = set()
     package = name if module_file(name).name == "__init__.py" else name.rpartition(".")[0]
     for node in _running(_tree(module_file(name))):
-        if isinstance(node, ast.Import):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and module_file(node.value):
+            found.add(node.value)
+        elif isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""

@@ -58,6 +58,7 @@ class TaskSpec(Strict):
     train_sets: dict[str, str] = {}  # benchmark: training set per base; `default` for the others
     drop_overlaps: bool = True  # benchmark: leave out training rows that repeat a test problem
     prompt: str = "chat"  # benchmark: a form of repro.tasks.benchmarks.prompts
+    system: str = ""  # words: the chat's system line
     suites: dict[str, int]  # suite name -> number of questions (0 = all)
 
 

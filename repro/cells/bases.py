@@ -11,11 +11,11 @@ from repro.config import Profile
 from repro.errors import BadInput
 from repro.files import read_json, sha256_text, write_json
 from repro.paths import results_dir
-from repro.references import resolve
+from repro.references import module_of, resolve
 
 Report = Callable[[float, str], None]
-# Each recipe is a module with resolve_bases, base_path, is_whole, ensure_base and RECORD.
-RECIPES = {"trained": "repro.bases.make", "finetuned": "repro.bases.finetune"}
+# A recipe is a spec's class, in a module with resolve_bases, base_path, is_whole, ensure_base and RECORD.
+RECIPES = {"trained": "repro.bases.make:BaseSpec", "finetuned": "repro.bases.finetune:BaseSpec"}
 _QUALITY = "repro.evaluation.base_quality:measure_base"
 _QUESTIONS = 40  # per suite, 8 answers each: a look at the base, not a row of a table
 _SEED = 2**31  # of the samples that measure a base; no arm's seed reaches it
@@ -57,13 +57,18 @@ def _fingerprint(model: str) -> str:
 
 def recipe_module(profile: Profile, name: str) -> str | None:
     """The module whose code makes a base, None for one that is only loaded."""
-    return RECIPES.get(profile.bases[name].kind)
+    recipe = RECIPES.get(profile.bases[name].kind)
+    return None if recipe is None else module_of(recipe)
+
+
+def _of_recipe(kind: str, name: str) -> Any:
+    return resolve(f"{module_of(RECIPES[kind])}:{name}")
 
 
 def base_specs(profile: Profile, kind: str) -> dict[str, Any]:
     """The specs of a profile's bases of one recipe, parents resolved. Raises BadInput for an impossible field."""
     tree = {name: ref.spec for name, ref in profile.bases.items() if ref.kind == kind}
-    return resolve(f"{RECIPES[kind]}:resolve_bases")(tree) if tree else {}
+    return _of_recipe(kind, "resolve_bases")(tree) if tree else {}
 
 
 def base_source(profile: Profile, name: str) -> tuple[Path, str]:
@@ -75,17 +80,16 @@ def base_source(profile: Profile, name: str) -> tuple[Path, str]:
     if not ref.made:
         folder = resolve_model(ref.model, ref.revision)
         return folder, fingerprint(folder)
-    recipe = RECIPES[ref.kind]
-    folder = resolve(f"{recipe}:base_path")(base_specs(profile, ref.kind)[name])
-    if not resolve(f"{recipe}:is_whole")(folder):
+    folder = _of_recipe(ref.kind, "base_path")(base_specs(profile, ref.kind)[name])
+    if not _of_recipe(ref.kind, "is_whole")(folder):
         raise BadInput(f"base {name}: {folder} has no whole weights; run the target again to make it")
-    return folder, read_json(folder / resolve(f"{recipe}:RECORD"), "base record")["weights_sha256"]
+    return folder, read_json(folder / _of_recipe(ref.kind, "RECORD"), "base record")["weights_sha256"]
 
 
 def base_marker(profile: Profile, name: str) -> Path:
     """Where the record of a made base is kept; it exists once the base is made and measured."""
     chain = [base_identity(profile, each) for each in lineage(profile, name)]
-    code = code_hash((RECIPES[profile.bases[name].kind],))
+    code = code_hash((recipe_module(profile, name),))
     digest = sha256_text(repr((chain, sorted(profile.tasks.suites.items()), code)))[:10]
     return results_dir(profile.name) / "bases" / f"{name}__{digest}.json"
 
@@ -97,9 +101,10 @@ def make_profile_base(profile: Profile, name: str, marker: Path, report: Report)
     torch.set_num_threads(profile.resources.threads)
     kind = profile.bases[name].kind
     spec = base_specs(profile, kind)[name]
-    ensure = resolve(f"{RECIPES[kind]}:ensure_base")
-    folder = ensure(spec, threads=profile.resources.threads, progress=lambda done, text: report(0.9 * done, text))
-    record = read_json(folder / resolve(f"{RECIPES[kind]}:RECORD"), "base record")
+    folder = _of_recipe(kind, "ensure_base")(
+        spec, threads=profile.resources.threads, progress=lambda done, text: report(0.9 * done, text)
+    )
+    record = read_json(folder / _of_recipe(kind, "RECORD"), "base record")
     quality: dict[str, Any] = {}
     if profile.tasks.kind == "procedural":
         report(0.9, "measuring")

@@ -46,9 +46,13 @@ def add(verbs: Any, parents: Parents) -> None:
     )
     how.add_argument("--data-revision", metavar="SHA", help="revision of the hub's benchmark, where none is pinned")
     machine = parser.add_argument_group("machine")
-    machine.add_argument("--dtype", default="auto", help="auto (float32 on a CPU, bfloat16 on a GPU), float32, bfloat16")
+    machine.add_argument(
+        "--dtype", default="auto", help="auto (float32 on a CPU, bfloat16 on a GPU), float32, bfloat16"
+    )
     machine.add_argument("--batch-size", type=int, default=16, help="completions side by side (default 16)")
-    machine.add_argument("--workers", type=int, default=2, help="grading processes (default 2); scores do not depend on it")
+    machine.add_argument(
+        "--workers", type=int, default=2, help="grading processes (default 2); scores do not depend on it"
+    )
     machine.add_argument("--unsafe", action="store_true", help="run code even where the kernel offers no isolation")
     parser.set_defaults(call=run)
 
