@@ -232,7 +232,7 @@ class _Lexer:
                 self.emit("letter", letter)
 
     def is_unit_word(self, word: str, lower: str) -> bool:
-        """Whether a word without a text command may be a unit, the scale of the number before it, or what that counts."""
+        """Whether a word without a text command may be a unit, a scale after a number, or what the number counts."""
         if (len(word) > 2 and units.is_unit(word)) or lower in units.BARE_PAIRS:
             return True
         last = self.tokens[-1] if self.tokens else None
