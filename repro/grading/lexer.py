@@ -49,6 +49,8 @@ _HALF_DAY = re.compile(r"([ap])\.?\s?m\b\.?", re.IGNORECASE)
 _PHRASE = re.compile(r"[A-Za-z][A-Za-z .,'()-]*")
 _REMARK = re.compile(r"\([A-Za-z .,'-]{2,}\)")
 _UNIT = re.compile(r"[A-Za-z](?:[A-Za-z .()/*·{}-]|\^\{?-?\d\}?)*[0-9]?")
+_UNIT_SIGNS = {r"\cdot": " ", r"\mu": "u", r"\Omega": "ohm", r"^\circ": "deg", r"\AA": "angstrom"}
+_UNIT_SIGN = re.compile(rf"({'|'.join(map(re.escape, _UNIT_SIGNS))})(?![a-zA-Z])\s*")
 _PERCENT = re.compile(r"per\s?cents?\b\s*(.*)", re.IGNORECASE)
 _SPACED_COMMA = re.compile(r"[,;](?:\s|\\[ ,;])|\{,\}|;")
 _BASE_TEXT = re.compile(r"^\(?(?:in\s+)?base[\s-]*(\w*)\)?$", re.IGNORECASE)
@@ -267,6 +269,8 @@ class _Lexer:
             pass
         elif name in _SIGNS:
             self.emit("op", _SIGNS[name])
+        elif name == r"\AA":
+            self.emit("text", _UNIT_SIGNS[name])
         elif name in _CONJUNCTIONS:
             self.emit("sep", _CONJUNCTIONS[name])
         elif name == "\\\\":
@@ -336,7 +340,9 @@ class _Lexer:
         return bool(rest) and (rest[0].isalnum() or rest[0] in "(\\{^_")
 
     def text_content(self, name: str, content: str) -> None:
-        plain = re.sub(r"[~\s]+", " ", content.replace(r"\,", " ").replace(r"\ ", " ")).strip(" $")
+        plain = re.sub(r"[~\s]+|\\[, ]", " ", content).strip(" $")
+        if self.item_ended():
+            plain = _UNIT_SIGN.sub(lambda sign: _UNIT_SIGNS[sign[1]], plain)
         lower = plain.lower().rstrip(".")
         base = _BASE_TEXT.match(plain)
         function = words.function_name(plain)

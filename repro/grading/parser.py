@@ -236,15 +236,28 @@ class Parser(Operands):
         return left if factor == 1 else Node("mul", (left, num(factor)))
 
     def skip_composed_unit(self) -> bool:
-        r"""Drop `\mu\text{m}` and `\frac{\text{m}}{\text{s}}`."""
-        shape = [token.kind if token.kind == "text" else token.value for token in self.tokens[self.pos : self.pos + 7]]
-        if shape[:2] == [r"\mu", "text"]:
-            self.pos += 2
-            return True
-        if shape != [r"\frac", "{", "text", "}", "{", "text", "}"]:
-            return False
-        self.pos += 7
-        return True
+        r"""Drop `\mu\text{m}` and `\frac{\text{kg}}{\text{m}^3}`."""
+        if self.peek().value == r"\mu":
+            skipped = 2 if self.peek(1).kind == "text" else 0
+        else:
+            top = self.unit_group_end(1)
+            skipped = top and self.unit_group_end(top)
+        self.pos += skipped
+        return bool(skipped)
+
+    def unit_group_end(self, ahead: int) -> int:
+        """Where the group that starts `ahead` ends if it holds unit texts and their exponents alone, else 0."""
+        depth, texts = 0, 0
+        while self.pos + ahead < len(self.tokens):
+            token = self.peek(ahead)
+            depth += (token.value == "{") - (token.value == "}")
+            texts += token.kind == "text" and units.says_what(token.value)
+            if not (token.kind in ("text", "num") or token.value in ("{", "}", "^", "-", *_UNIT_JOINTS)):
+                return 0
+            ahead += 1
+            if depth == 0:
+                return ahead if texts else 0
+        return 0
 
     def bare_unit_end(self) -> int:
         """Where the unit ahead ends, written without a text command; here if it is none.

@@ -32,7 +32,9 @@ CHANGING_WORDS = split_set(
 )
 _IRREGULAR_PLURALS = split_set("people men women children feet teeth mice dice radii data sheep fish")
 CURRENCIES = split_set("usd eur gbp rs inr us dollars dollar")
-_EXTRA_UNITS = CURRENCIES | split_set("unit rupee euro cent pence person way sq square cu cubic kmh solar")
+_EXTRA_UNITS = CURRENCIES | split_set(
+    "unit rupee euro cent pence person way sq square cu cubic kmh solar atm atmosphere"
+)
 _JOINTS = split_set("per of square cubic sq cu a an the in")
 _PLURAL = re.compile(r"[a-z]{2,}[^\Wsui]s|[a-z]{3,}sses")
 _OF = re.compile(r"of (?:the|a|an|all|its|their|his|her|this|that)\b[ a-z]*")
@@ -40,6 +42,8 @@ _OF = re.compile(r"of (?:the|a|an|all|its|their|his|her|this|that)\b[ a-z]*")
 UNIT_LETTERS = frozenset("mgshLlNJWVCFA")
 # Two letters are a unit without a text command only where they hardly ever are a product of symbols.
 BARE_PAIRS = split_set("cm mm km nm dm kg mg ml ft yd mi lb oz hr yr kj hz pa ev pc au ly rs us sq cu")
+_EXPONENT = re.compile(r"\^\{?-?\d\}?")
+_DIGIT = re.compile(r"(?<![A-Za-z])\d")  # of a number; one behind a letter is an exponent, as in `m2`
 _HAN = re.compile(r"[\u4e00-\u9fff]+")
 _HAN_UNIT = re.compile(
     "(?:平方|立方)?[千百公英海厘分毫微纳]?(?:米|克|升|里|斤|尺|吨|秒|瓦|伏|安|顷|吋|磅|焦耳|牛顿)|个?小时|分钟?|个?单位"
@@ -86,11 +90,11 @@ def split_scale(phrase: str) -> tuple[int, str]:
     """The number that leading scale words multiply by, and the rest: `million people` is (1000000, "people")."""
     factor, rest = 1, phrase.strip(" .~")
     while rest:
-        word = re.match(r"[A-Za-z]+", rest)
-        if word and word.group().lower().removesuffix("s") in SCALE_WORDS and word.group().lower() != "gros":
-            factor *= SCALE_WORDS[word.group().lower().removesuffix("s")]
-            rest = rest[word.end() :].lstrip(" ,")
-        elif _HAN.match(rest) and not _HAN_UNIT.fullmatch(rest) and (size := _han_scale(rest[0])):
+        word = re.match("[A-Za-z]*", rest.lower()).group()
+        name = word if word in SCALE_WORDS else word.removesuffix("s")
+        if name in SCALE_WORDS:
+            factor, rest = factor * SCALE_WORDS[name], rest[len(word) :].lstrip(" ,")
+        elif not _HAN_UNIT.fullmatch(rest) and (size := _han_scale(rest[0])):
             factor, rest = factor * size, rest[1:]
         else:
             break
@@ -111,22 +115,20 @@ def says_what(phrase: str, *, one: bool = False) -> bool:
     text = phrase.strip(" .~")
     if _HAN.search(text):
         return _HAN_UNIT.fullmatch(text) is not None
-    remark = text.startswith("(") and text.endswith(")")
-    words = re.findall(r"[A-Za-z]+", text)
-    lowered = [word.lower().replace(".", "") for word in words]
-    if not words or re.search(r"[^\W\d_]", re.sub("[A-Za-z]", "", text)):
-        return False
-    if re.search(r"(?<![A-Za-z^{-])-?\d", re.sub(r"\^\{?-?\d\}?", "", text)):  # digits, save exponents
+    words = re.findall("[A-Za-z]+", text)
+    lowered = [word.lower() for word in words]
+    if not words or not text.isascii() or _DIGIT.search(_EXPONENT.sub("", text)):
         return False
     if any(word in CHANGING_WORDS or is_numeral(word) for word in lowered) or "pm" in text.replace(".", ""):
         return False
     if _OF.fullmatch(text.lower()):
         return True
-    if remark:
+    if text[0] == "(" and text[-1] == ")":
         return not any(word.endswith("ed") for word in lowered)
-    if all(is_unit(word) or word in _JOINTS or (len(word) == 1 and len(words) > 1) or word in UNIT_LETTERS
-           for word in words):  # fmt: skip
-        return words[0] != "of" and (len(words) > 1 or len(words[0]) > 1 or words[0] in UNIT_LETTERS)
-    if one and len(words) == 1 and len(text) > 2 and lowered[0] not in FUNCTIONS and not lowered[0].endswith("ed"):
+    if len(words) == 1 and len(words[0]) == 1:
+        return words[0] in UNIT_LETTERS
+    if all(len(word) == 1 or word in _JOINTS or is_unit(word) for word in words):
+        return words[0] != "of"
+    if one and len(words) == 1 and lowered[0] not in FUNCTIONS and not lowered[0].endswith("ed"):
         return True
     return any(len(word) > 2 and (is_unit(word) or is_counted(word.lower())) for word in words)
