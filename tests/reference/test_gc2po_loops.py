@@ -146,7 +146,7 @@ def test_the_advantages_of_a_rollout_equal_the_loops(
 
     monkeypatch.setattr(gc2po_trainer, "directions", recorded)
     trainer = make_trainer(
-        Watched, GC2POConfig, segmentation="delimiter", episode_delimiter="+", max_completion_length=40, seed=5,
+        Watched, GC2POConfig, segmentation="delimiter", episode_delimiter="7", max_completion_length=40, seed=5,
         perturbation_size=0.7, num_perturbations=2, max_scored_episodes=None, temperature=1.0,
         reward_funcs=lambda completions, **_: [float("3" in c) for c in completions],
         train_dataset=toy_dataset.map(lambda row: {"prompt": row["prompt"][4 * (int(row["digit"]) % 2) :]}),
@@ -172,7 +172,7 @@ def test_the_advantages_of_a_rollout_equal_the_loops(
                 answers.setdefault(tuple(tail), trainer.processing_class.convert_tokens_to_ids(tail))
         ended = [len(t) - (t[-1] == "<eos>") for t in texts]
         found = [
-            find_episodes(t, e, segmentation="delimiter", delimiter="+", marker="#", max_episodes=30, min_tokens=1,
+            find_episodes(t, e, segmentation="delimiter", delimiter="7", marker="#", max_episodes=30, min_tokens=1,
                           outside="episode")
             for t, e in zip(texts, ended, strict=True)
         ]  # fmt: skip
