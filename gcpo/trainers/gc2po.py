@@ -65,10 +65,11 @@ class GC2POTrainer(PaperGRPOTrainer):
         rewards = super()._calculate_rewards(inputs, prompts, *args)  # of all ranks
         own = slice(self.accelerator.process_index * len(prompts), (self.accelerator.process_index + 1) * len(prompts))
         self._outcomes = (rewards * self.reward_weights.to(rewards.device)).nansum(dim=1)[own]
-        if self.model.training and rewards[own].isnan().all(dim=1).any():
-            row = int(rewards[own].isnan().all(dim=1).nonzero()[0])
+        missing = rewards.isnan().all(dim=1).nonzero()
+        if self.model.training and len(missing):  # on every rank, so that none waits for another
             raise ValueError(
-                f"completion {row} has no reward from any reward function; GC2PO wants an outcome for each"
+                f"completion {int(missing[0])} of {len(rewards)} has no reward from any reward function; GC2PO "
+                "wants an outcome for each"
             )
         return rewards
 

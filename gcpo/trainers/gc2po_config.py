@@ -143,6 +143,10 @@ class GC2POConfig(PaperGRPOConfig):
                 f"max_scored_episodes is {limit}; want at least 1, None for all, or episodic_reward='none' for none",
             ),
             (not 0 <= self.trim_share < 1, f"trim_share is {self.trim_share}; want a share in [0, 1)"),
+            (
+                self.episodic_reward == "non_causal" and self.effectiveness != "norm_ratio",
+                f"effectiveness={self.effectiveness!r} has no effect under episodic_reward='non_causal'; leave it",
+            ),
             (cap is not None and cap <= 0, f"ratio_cap is {cap}; want a number above 0, or None for no limit"),
             (
                 self.mask_truncated_completions,

@@ -243,7 +243,7 @@ def test_a_completion_that_no_function_rewards_is_named(make_trainer: Callable) 
     trainer = make_trainer(
         GC2POTrainer, GC2POConfig, reward_funcs=lambda completions, **_: [1.0, None] + [0.0] * 6, **TOY
     )
-    with pytest.raises(ValueError, match="completion 1 has no reward from any reward function"):
+    with pytest.raises(ValueError, match="completion 1 of 8 has no reward from any reward function"):
         trainer.train()
 
 

@@ -63,6 +63,7 @@ REFUSED = [
     ({"outside_credit": "half"}, "outside_credit is 'half'"),
     ({"effectiveness": "entropy"}, "effectiveness is 'entropy'"),
     ({"episodic_reward": "random"}, "episodic_reward is 'random'"),
+    ({"episodic_reward": "non_causal", "effectiveness": "variability"}, "effectiveness='variability' has no effect"),
     ({"token_weights": "entropy"}, "token_weights is 'entropy'"),
     ({"trim_sides": "lower"}, "trim_sides is 'lower'"),
     ({"max_episodes": 0}, "max_episodes is 0; want at least 1"),
