@@ -303,3 +303,8 @@ def hidden_states(trainer: Any, model: nn.Module, input_ids: Tensor, attention_m
 def tokenize_prompts(trainer: Any, prompts: list[Any]) -> list[list[int]]:
     """Token ids of prompts, texts or messages, exactly as the rollouts tokenize them."""
     return trainer._tokenize_prompts(prompts)[0]
+
+
+def first_prompt(trainer: Any) -> Any:
+    """The first prompt of the training set, a text or messages."""
+    return next(iter(trainer.train_dataset))["prompt"]

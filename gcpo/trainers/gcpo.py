@@ -21,8 +21,9 @@ from gcpo.divergence import causal_kl_loss, causal_ref_logps, divergence_statist
 from gcpo.estimators import Estimator, Evidence, ScoringRows
 from gcpo.scm import Group
 from gcpo.shared_kv.context import Reading, SharedContext
+from gcpo.trainers.contexts import EmptyViews, context_layout
 from gcpo.trainers.gcpo_config import GCPOConfig, form_name
-from gcpo.trainers.gcpo_policy import TrainerPolicy, context_layout, padded
+from gcpo.trainers.gcpo_policy import TrainerPolicy, padded
 from gcpo.trainers.grpo import PaperGRPOConfig, PaperGRPOTrainer
 from gcpo.trainers.pooled_policy import SharedPolicy, causal_lm, policy_for, recorded_cache, shared_logps
 from gcpo.upsilon import (
@@ -46,7 +47,7 @@ _ROLLOUT_METRICS = (
     *(f"upsilon/psi_retest_{name}" for name in ("cosine", "correlation")),
     *(f"gcpo/tokens_{name}" for name in ("sampled", "featured", "scored")),
     *(f"gcpo/seconds_{name}" for name in ("sampled", "featured", "scored", "extras", "retest")),
-    *("gcpo/groups_used", "gcpo/feature_miss_rate", "gcpo/context_length"),
+    *("gcpo/groups_used", "gcpo/feature_miss_rate", "context/tokens", "context/empty_views"),
 )
 # flips a bit of a rollout's seed, for a second draw of Ψ; on a CPU torch reads only the low 32 bits of a seed
 _RETEST = 1 << 31
@@ -66,6 +67,7 @@ class GCPOTrainer(PaperGRPOTrainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.layout = None if self.args.is_plain_grpo else context_layout(self)
+        self._empty_views = EmptyViews()
         self._shared: tuple[SharedContext, list[Reading]] | None = None  # what the last rollout's rows of Eq. 12 read
         if self.layout is not None and self.args.context_encoding != "text":
             causal_lm(self, self.model)  # refuses what cannot be encoded so
@@ -100,12 +102,16 @@ class GCPOTrainer(PaperGRPOTrainer):
         advantages = rollout["advantages"].view(-1, n)
         used = self._used_groups(advantages)
         metrics["gcpo/groups_used"] = len(used) / len(advantages)
+        self.layout.marker_ids.forget()
+        whole = _groups(rollout, inputs, n)
+        if args.kappa > 0 or args.needs_integration:
+            metrics["context/empty_views"] = self._empty_views.check(self, self.layout, whole)
         if args.kappa > 0:
             rollout |= self._no_rows(rollout)
         if not used:
             return rollout
         generator = torch.Generator().manual_seed(self._seed_of(rollout))
-        groups = _groups(rollout, inputs, used, n)
+        groups = [whole[g] for g in used]
         seed = int(torch.randint(2**62, (), generator=generator))
 
         def make_estimator(seed: int) -> Estimator:
@@ -117,7 +123,7 @@ class GCPOTrainer(PaperGRPOTrainer):
         shuffled = args.candidate_order == "shuffled"
         orders = [torch.randperm(n, generator=generator).tolist() if shuffled else None for _ in used]
         needs_psi = args.kappa > 0 and args.eq13 != "p_q"
-        evidence = None
+        evidence, contexts = None, []
         if args.needs_features:
             z = self._candidate_features(policy, groups, used, states)
             evidence = estimator.evidence(groups, integrate=needs_psi, z=z, orders=orders)
@@ -142,7 +148,11 @@ class GCPOTrainer(PaperGRPOTrainer):
             if isinstance(policy, SharedPolicy):
                 self._shared = policy.context, scored.contexts
             self._store_rows(rollout, [used[g] * n + i for g, i in chosen], scored)
-            metrics["gcpo/context_length"] = sum(map(len, scored.contexts)) / len(scored.contexts)
+            contexts = scored.contexts
+        elif args.needs_integration:
+            contexts = [policy.layout.collider(group, order=order) for group, order in zip(groups, orders, strict=True)]
+        if contexts:
+            metrics["context/tokens"] = sum(map(len, contexts)) / len(contexts)
         for name in policy.tokens:
             metrics[f"gcpo/tokens_{name}"] = float(policy.tokens[name])
             metrics[f"gcpo/seconds_{name}"] = policy.seconds[name]
@@ -302,13 +312,14 @@ class GCPOTrainer(PaperGRPOTrainer):
         return shared_logps(self, model, context, [readings[k] for k in context_ids[:, -1].tolist()], ids, mask)
 
 
-def _groups(rollout: dict[str, Any], inputs: list[dict[str, Any]], used: list[int], n: int) -> list[Group]:
-    """The used groups as token lists; a group's rows are consecutive until TRL shuffles them."""
+def _groups(rollout: dict[str, Any], inputs: list[dict[str, Any]], n: int) -> list[Group]:
+    """The groups as token lists; a group's rows are consecutive until TRL shuffles them."""
     prompts, completions = (
         [ids[mask.bool()].tolist() for ids, mask in zip(ids.cpu(), masks.cpu(), strict=True)]
         for ids, masks in ((rollout[f"{part}_ids"], rollout[f"{part}_mask"]) for part in ("prompt", "completion"))
     )
-    return [Group(prompts[g * n], completions[g * n : (g + 1) * n], inputs[g * n]["prompt"]) for g in used]
+    first = range(0, len(prompts), n)
+    return [Group(prompts[row], completions[row : row + n], inputs[row]["prompt"]) for row in first]
 
 
 def _cropped(ids: Tensor, mask: Tensor, *, side: str) -> tuple[Tensor, Tensor]:

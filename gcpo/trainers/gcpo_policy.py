@@ -1,7 +1,7 @@
 """π_old as GCPO's estimators see it: the trainer's own model and sampler, with a count of tokens and seconds.
 
-Does: sample, read features and score, in batches of similar length; render contexts for chat models. Does not: carry a
-gradient, or change the random numbers of the rollouts.
+Does: sample, read features and score, in batches of similar length. Does not: carry a gradient, change the random
+numbers of the rollouts, or decide what a context holds (`contexts`).
 """
 
 from __future__ import annotations
@@ -159,71 +159,3 @@ class TrainerPolicy:
 
 def _widened(probs: Tensor, width: int) -> Tensor:
     return torch.nn.functional.pad(probs, (0, width - probs.size(1)))
-
-
-def context_layout(trainer: Any) -> ContextLayout:
-    """The layout that a trainer's configuration, tokenizer and model ask for.
-
-    Raises ValueError before training where a separator or marker is not in the vocabulary, or where the longest
-    candidates cannot fit the budget.
-    """
-    args, tokenizer = trainer.args, trainer.processing_class
-    positions = getattr(trainer.model.config, "max_position_embeddings", None)
-    budget = args.max_context_length
-    if budget is None and positions is not None:
-        budget = positions - args.max_completion_length
-    closing = args.candidate_separator if args.closing_separator is None else args.closing_separator
-    needs_ids = args.integration_template is None
-    marker_used = args.candidate_view == "final_answer" or args.feature_position == "answer_marker"
-    layout = ContextLayout(
-        separator_ids=_token_ids(tokenizer, args.candidate_separator, "candidate_separator") if needs_ids else [],
-        closing_ids=_token_ids(tokenizer, closing, "closing_separator") if needs_ids else [],
-        marker_ids=_token_ids(tokenizer, args.answer_marker, "answer_marker") if marker_used else [],
-        eos_ids=list(trainer.eos_token_ids),
-        view=args.candidate_view,
-        agreement=args.candidate_order == "agreement",
-        budget=budget,
-        overflow=args.context_overflow,
-        render=None if needs_ids else lambda prompt, views: _render(trainer, prompt, views),
-    )
-    longest = args.num_generations * (args.max_completion_length + len(layout.separator_ids))
-    if args.context_encoding == "shared_kv":  # positions: one stage of candidates, one of integrated outputs
-        longest = 2 * args.max_completion_length + len(layout.closing_ids)
-        if budget is not None and longest > budget:
-            raise ValueError(
-                f"shared keys put x_i at positions up to {longest} and a prompt, over the budget of {budget}; want a "
-                "shorter max_completion_length"
-            )
-    elif args.candidate_view == "full" and args.context_overflow == "error" and budget is not None and longest > budget:
-        raise ValueError(
-            f"candidate_view='full' may put {longest} tokens ({args.num_generations} candidates of "
-            f"{args.max_completion_length}) into a context, over the budget of {budget}; want "
-            "candidate_view='final_answer', a shorter max_completion_length, or context_overflow='tails'"
-        )
-    return layout
-
-
-def _token_ids(tokenizer: Any, text: str, name: str) -> Ids:
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    if not ids or tokenizer.unk_token_id in ids:
-        raise ValueError(f"{name} {text!r} is not in the tokenizer's vocabulary; want a text that it can encode")
-    return ids
-
-
-def _render(trainer: Any, prompt: Any, views: list[Ids]) -> Ids:
-    """A text context: the question, the numbered candidates, and the request for one solution."""
-    args = trainer.args
-    answers = trainer.processing_class.batch_decode(views, skip_special_tokens=True)
-    entries = [
-        args.candidate_template.replace("{number}", str(k)).replace("{answer}", answer.strip())
-        for k, answer in enumerate(answers, start=1)
-    ]
-
-    def fill(question: str) -> str:
-        before, after = args.integration_template.split("{candidates}", 1)  # a question may hold braces of its own
-        return before.replace("{question}", question) + "\n\n".join(entries) + after.replace("{question}", question)
-
-    if isinstance(prompt, str):
-        return trl_adapter.tokenize_prompts(trainer, [fill(prompt)])[0]
-    last = prompt[-1]
-    return trl_adapter.tokenize_prompts(trainer, [[*prompt[:-1], {**last, "content": fill(last["content"])}]])[0]
