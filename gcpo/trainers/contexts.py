@@ -69,7 +69,7 @@ def context_layout(trainer: Any) -> ContextLayout:
     needs_ids = settings.template is None
     marker = _text_marker(trainer, settings.marker, prompt)
     if settings.view == "final_answer" or args.feature_position == "answer_marker":
-        _token_ids(tokenizer, settings.marker, "answer_marker")
+        _token_ids(tokenizer, settings.marker, "answer_marker")  # refuses what the tokenizer cannot write
     layout = ContextLayout(
         separator_ids=_token_ids(tokenizer, args.candidate_separator, "candidate_separator") if needs_ids else [],
         closing_ids=_token_ids(tokenizer, closing, "closing_separator") if needs_ids else [],
@@ -121,6 +121,10 @@ def _text_marker(trainer: Any, marker: str, prompt: Any) -> TextMarker:
         # special tokens too: a model may have its marks of a thought among them
         return trainer.processing_class.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
+    # a tokenizer of words writes "= #" as "=#"
+    written = decode(trainer.processing_class(marker, add_special_tokens=False)["input_ids"])
+    if "".join(written.split()) == "".join(marker.split()):
+        marker = written
     before = decode(trl_adapter.tokenize_prompts(trainer, [prompt])[0])
     return TextMarker(decode, marker, opened=has_open_thought(before))
 

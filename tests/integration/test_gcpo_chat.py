@@ -1,5 +1,7 @@
 """GCPO on chat prompts with nothing set: contexts hold the question and whole candidates; empty ones stop the run."""
 
+import argparse
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from gcpo import GCPOConfig, GCPOTrainer
 from gcpo.scm import NO_ANSWER
 from gcpo.trainers import contexts
 from gcpo.trainers.contexts import CHAT_INTEGRATION_TEMPLATE
+from repro.errors import BadInput
+from repro.verbs import show_context
 
 CHAT = Dataset.from_list([{"prompt": [{"role": "user", "content": f"{a} + {b}"}]} for a in range(4) for b in range(4)])
 
@@ -63,7 +67,7 @@ def test_with_nothing_set_a_chat_context_holds_the_template_and_whole_candidates
 
 def test_a_run_whose_contexts_are_all_empty_stops_at_its_first_rollout(chat_trainer: Callable) -> None:
     trainer = chat_trainer(candidate_view="final_answer", answer_marker="* * * * * * *")
-    with pytest.raises(ValueError, match=r"first rollout are empty.*'\* \* \* \* \* \* \*'.*set answer_marker"):
+    with pytest.raises(ValueError, match=r"first rollout are empty.*'\*\*\*\*\*\*\*'.*set answer_marker"):
         trainer.train()
 
 
@@ -78,3 +82,27 @@ def test_a_run_whose_contexts_are_all_empty_stops_at_its_first_rollout(chat_trai
 )
 def test_a_candidate_without_an_answer_is_named_and_an_open_thought_is_closed(answer: str, shown: str) -> None:
     assert contexts._shown(answer) == shown
+
+
+def test_show_context_prints_what_the_model_reads(
+    tiny_model_dir: Path, chat_tokenizer: Any, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    AutoModelForCausalLM.from_pretrained(tiny_model_dir).save_pretrained(tmp_path / "model")
+    chat_tokenizer.save_pretrained(tmp_path / "model")
+    (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in CHAT))
+    parser = argparse.ArgumentParser()
+    as_json = argparse.ArgumentParser(add_help=False)
+    as_json.add_argument("--json", action="store_true")
+    show_context.add_parser(parser.add_subparsers(), as_json)
+    words = ["show-context", "--model", str(tmp_path / "model"), "--data", str(tmp_path / "data.jsonl"), "--row", "5"]
+    words += ["--n", "3", "--max-new-tokens", "6", "--integration-template", "{question} ; {candidates} ; 9"]
+    assert show_context.run(parser.parse_args(words)) == 0
+    printed = capsys.readouterr().out
+    assert "== y_n reads (" in printed and ";1+1;" in printed and "3 candidates" in printed
+    assert show_context.run(parser.parse_args([*words, "--json"])) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["candidate_view"] == "full" and all(v in found["contexts"]["y_n reads"] for v in found["views"])
+    with pytest.raises(BadInput, match=r"--row 99: .* has 16 lines"):
+        show_context.run(parser.parse_args([*words, "--row", "99"]))
