@@ -308,3 +308,13 @@ def tokenize_prompts(trainer: Any, prompts: list[Any]) -> list[list[int]]:
 def first_prompt(trainer: Any) -> Any:
     """The first prompt of the training set, a text or messages."""
     return next(iter(trainer.train_dataset))["prompt"]
+
+
+def rollout_number(trainer: Any) -> int:
+    """How many training rollouts came before this one, counted from the start of the run and not of the process.
+
+    One rollout may serve several updates, or one update several rollouts.
+    """
+    accumulated = trainer.args.gradient_accumulation_steps
+    micro_steps = trainer.state.global_step * accumulated + trainer._step % accumulated
+    return micro_steps // (trainer.args.steps_per_generation * trainer.num_iterations)

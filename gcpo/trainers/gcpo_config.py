@@ -94,7 +94,7 @@ class GCPOConfig(PaperGRPOConfig):
     kappa_norm: str = "mean"
     # Eq. 12: "sum_{i=0}^{n-1}", every candidate (1.0). Chosen: ceil(f n) random ones per group, an unbiased estimate
     kappa_row_fraction: float = 0.125
-    # Algorithm 1 computes both terms in every step. Not stated: 1; k > 1 is plain GRPO in the steps between
+    # Algorithm 1 computes both terms in every step. Not stated: 1; k > 1 is plain GRPO in the rollouts between
     gcpo_every: int = 1
     # Not stated: groups of equal rewards give no advantage and are left out; the printed form keeps their D' (False)
     skip_zero_std: bool = True
@@ -132,8 +132,8 @@ class GCPOConfig(PaperGRPOConfig):
     extra_batch_size: int | None = None
 
     # ---- diagnostics
-    # Not stated, ours: every so many steps Psi is drawn once more, for the metrics upsilon/psi_retest_* alone; it costs
-    # its sampling again and changes no loss and no other random number. 0: never
+    # Not stated, ours: every so many rollouts Psi is drawn once more, for the metrics upsilon/psi_retest_* alone; it
+    # costs its sampling again and changes no loss and no other random number. 0: never
     retest_every: int = 0
 
     def __post_init__(self) -> None:
@@ -238,8 +238,8 @@ class GCPOConfig(PaperGRPOConfig):
                 f"log_ratio_cap is {self.log_ratio_cap}; want between 0 and 50, 2.3 for a ratio of 10",
             ),
             (not 0 < self.kappa_row_fraction <= 1, f"kappa_row_fraction is {self.kappa_row_fraction}; want in (0, 1]"),
-            (self.gcpo_every < 1, f"gcpo_every is {self.gcpo_every}; want 1 for every step, k for every k-th"),
-            (self.retest_every < 0, f"retest_every is {self.retest_every}; want 0 for never, k for every k-th step"),
+            (self.gcpo_every < 1, f"gcpo_every is {self.gcpo_every}; want 1 for every rollout, k for every k-th"),
+            (self.retest_every < 0, f"retest_every is {self.retest_every}; want 0 for never, k for every k-th rollout"),
             (
                 self.retest_every > 0 and not (self.needs_features and sampled),
                 f"retest_every={self.retest_every} draws Psi again, of which estimator={self.estimator!r} with "
@@ -247,7 +247,8 @@ class GCPOConfig(PaperGRPOConfig):
             ),
             (
                 self.retest_every > 0 and self.gcpo_every > 0 and self.retest_every % self.gcpo_every > 0,
-                f"retest_every is {self.retest_every}, but Psi is drawn every {self.gcpo_every} steps; want a multiple",
+                f"retest_every is {self.retest_every}, but Psi is drawn every {self.gcpo_every} rollouts: want a "
+                "multiple",
             ),
             (
                 self.mask_truncated_completions,

@@ -47,9 +47,9 @@ def test_with_nothing_set_a_chat_context_holds_the_template_and_whole_candidates
     read: list[str] = []
     original = GCPOTrainer._store_rows
 
-    def watching(self: Any, rollout: dict, rows: list[int], scored: Any) -> None:
+    def watching(self: Any, rollout: dict, kept: list[int], rows: list[int], scored: Any) -> None:
         read.extend(self.processing_class.decode(context) for context in scored.contexts)
-        original(self, rollout, rows, scored)
+        original(self, rollout, kept, rows, scored)
 
     monkeypatch.setattr(GCPOTrainer, "_store_rows", watching)
     trainer = chat_trainer()

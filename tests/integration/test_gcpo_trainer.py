@@ -32,8 +32,8 @@ def trained(make_trainer: Callable, trainer_class: type, config_class: type, **o
 class UnitUpsilonTrainer(GCPOTrainer):
     """Υ := 1 with everything else of the method running."""
 
-    def _upsilon(self, evidence: Any, generator: torch.Generator) -> torch.Tensor:
-        return torch.ones_like(super()._upsilon(evidence, generator))
+    def _upsilon(self, evidence: Any, generators: list[torch.Generator]) -> torch.Tensor:
+        return torch.ones_like(super()._upsilon(evidence, generators))
 
 
 @pytest.mark.parametrize(
@@ -178,6 +178,27 @@ def test_with_gcpo_every_two_every_second_step_is_plain_grpo(make_trainer: Calla
     _, logs, _ = trained(make_trainer, GCPOTrainer, GCPOConfig, gcpo_every=2, **TOY)
     assert ["gcpo/groups_used" in entry for entry in logs] == [True, False, True]
     assert ["causal_kl/k3" in entry for entry in logs] == [True, False, True]
+
+
+def test_gcpo_every_counts_rollouts_where_one_serves_several_updates(make_trainer: Callable) -> None:
+    settings = TOY | {"gcpo_every": 2, "steps_per_generation": 3, "max_steps": 9, "num_generations": 2}
+    _, logs, _ = trained(make_trainer, GCPOTrainer, GCPOConfig, **settings)
+    drawn = [entry["step"] for entry in logs if "gcpo/groups_used" in entry]
+    assert drawn == [1, 7]  # rollouts 0 and 2 of 0, 1, 2
+    scored = [entry["step"] for entry in logs if "causal_kl/k3" in entry]
+    assert scored == [1, 2, 3, 7, 8, 9]
+
+
+def test_which_token_pads_and_how_the_process_hashes_changes_no_draw(
+    tiny_model_dir: Path, tiny_tokenizer: Any, make_trainer: Callable
+) -> None:
+    runs = []
+    for pad in ("<pad>", "<eos>"):
+        tiny_tokenizer.pad_token = pad
+        runs.append(trained(make_trainer, GCPOTrainer, GCPOConfig, max_steps=2, **TOY, **MC)[1])
+    tiny_tokenizer.pad_token = "<pad>"
+    names = ("loss", "grad_norm", "upsilon/mean", "causal_kl/k3", "gcpo/tokens_sampled")
+    assert [[entry[n] for n in names] for entry in runs[0]] == [[entry[n] for n in names] for entry in runs[1]]
 
 
 def test_a_psi_of_zero_makes_mc_the_centroid(make_trainer: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
