@@ -20,11 +20,12 @@ from gcpo import trl_adapter
 from gcpo.divergence import causal_kl_loss, causal_ref_logps, divergence_statistics, psi_probability
 from gcpo.draws import chosen_rows, draw_seed, group_generators
 from gcpo.estimators import Estimator, Evidence, ScoringRows
+from gcpo.generation_states import GenerationStates
 from gcpo.scm import Group
 from gcpo.shared_kv.context import Reading, SharedContext
 from gcpo.trainers.contexts import EmptyViews, context_layout
 from gcpo.trainers.gcpo_config import GCPOConfig, form_name
-from gcpo.trainers.gcpo_policy import TrainerPolicy, padded
+from gcpo.trainers.gcpo_policy import TrainerPolicy, generation_states, padded
 from gcpo.trainers.grpo import PaperGRPOConfig, PaperGRPOTrainer
 from gcpo.trainers.pooled_policy import SharedPolicy, causal_lm, policy_for, recorded_cache, shared_logps
 from gcpo.upsilon import (
@@ -80,7 +81,8 @@ class GCPOTrainer(PaperGRPOTrainer):
             return super()._generate_and_score_completions(inputs)
         free = args.needs_features and args.feature_input == "context"
         keys = recorded_cache(self) if args.context_encoding == "shared_kv" else nullcontext([])
-        with trl_adapter.recorded_generation_states(self) if free else nullcontext([]) as states, keys as caches:
+        kept = generation_states(self, self.layout) if free else None
+        with trl_adapter.recorded_generation_states(self, kept) if free else nullcontext() as states, keys as caches:
             rollout = super()._generate_and_score_completions(inputs)
         started = time.perf_counter()
         metrics = {name: 0.0 if name.startswith(_COUNTS) else math.nan for name in _ROLLOUT_METRICS}
@@ -94,7 +96,7 @@ class GCPOTrainer(PaperGRPOTrainer):
         self,
         rollout: dict[str, Any],
         inputs: list[dict[str, Any]],
-        states: list[Tensor],
+        states: GenerationStates | None,
         metrics: dict[str, float],
         caches: list[DynamicCache],
     ) -> dict[str, Any]:
@@ -194,7 +196,7 @@ class GCPOTrainer(PaperGRPOTrainer):
         return used, [place for place, g in enumerate(used) if differ[g]]
 
     def _candidate_features(
-        self, policy: TrainerPolicy, groups: list[Group], used: list[int], states: list[Tensor]
+        self, policy: TrainerPolicy, groups: list[Group], used: list[int], states: GenerationStates | None
     ) -> Tensor:
         """Step 1's features z_i, [groups, n, dim]."""
         n = self.args.num_generations

@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from gcpo import trl_adapter
-from gcpo.scm import ContextLayout, Ids, feature_index
+from gcpo.generation_states import GenerationStates
+from gcpo.scm import ContextLayout, Ids, TextMarker, feature_index
 
 
 def padded(rows: list[Ids], *, side: str, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -33,6 +34,16 @@ def similar_lengths(lengths: list[int], batch_size: int) -> list[list[int]]:
     """Row numbers in batches of at most `batch_size`, sorted by length so that little is padded."""
     order = sorted(range(len(lengths)), key=lambda row: lengths[row])
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+def generation_states(trainer: Any, layout: ContextLayout) -> GenerationStates:
+    """What to keep of the states of a sampling, for the trainer's feature position."""
+    ends = None
+    if trainer.args.feature_position == "answer_marker" and isinstance(layout.marker_ids, TextMarker):
+        pieces = trainer.processing_class.convert_ids_to_tokens(range(len(trainer.processing_class)))
+        last = layout.marker_ids.marker.rstrip()[-1:]
+        ends = torch.tensor([k for k, piece in enumerate(pieces) if piece and last in piece], dtype=torch.long)
+    return GenerationStates(position=trainer.args.feature_position, eos_ids=layout.eos_ids, marker_ends=ends)
 
 
 class TrainerPolicy:
@@ -55,14 +66,18 @@ class TrainerPolicy:
             # numbers of its own: going on from the saved state would hand the next rollout the same draws
             torch.manual_seed(self._seed)
             self._seed += 1
-            outputs = trl_adapter.generate_continuations(self.trainer, contexts, preserve_rng=False)
+            outputs = trl_adapter.generate_continuations(
+                self.trainer, contexts, preserve_rng=False, batch_size=self.args.extra_batch_size
+            )
         self.tokens["sampled"] += sum(map(len, outputs))
         return outputs
 
     def sample_features(self, prompts: list[Ids], contexts: list[Ids]) -> Tensor:
         if self.args.feature_input != "context":
             return self.features(prompts, self.sample(contexts))
-        with trl_adapter.recorded_generation_states(self.trainer) as states:
+        with trl_adapter.recorded_generation_states(
+            self.trainer, generation_states(self.trainer, self.layout)
+        ) as states:
             outputs = self.sample(contexts)
         return self.recorded_features(states, list(range(len(outputs))), contexts, outputs)
 
@@ -71,24 +86,29 @@ class TrainerPolicy:
         return self._states_at(after, outputs, self.feature_indices(outputs))
 
     def recorded_features(
-        self, states: list[Tensor], rows: list[int], contexts: list[Ids], outputs: list[Ids]
+        self, states: GenerationStates | None, rows: list[int], contexts: list[Ids], outputs: list[Ids]
     ) -> Tensor:
         """Features of sampled outputs from the states that sampling recorded, [N, dim]; those it lacks by a forward.
 
-        states: as `trl_adapter.recorded_generation_states` leaves them, empty if the engine shows none. rows: each
-        output's row there. Under several ranks all of them run equally many rows.
+        states: of the sampling of these outputs, empty or None if the engine shows none. rows: each output's row there.
+        Under several ranks all of them run equally many rows.
         """
         index = self.feature_indices(outputs)
         if not states:
             return self._states_at(contexts, outputs, index)
-        last = len(states) - 1  # step 0 holds the last prompt token's states, step t + 1 those of token t
-        features = torch.stack([states[min(i + 1, last)][row] for row, i in zip(rows, index, strict=True)]).float()
-        missing = [k for k, i in enumerate(index) if i + 1 > last]
+        found = [states.find(row, i) for row, i in zip(rows, index, strict=True)]
+        missing = [k for k, state in enumerate(found) if state is None]
         count = trl_adapter.largest_over_ranks(self.trainer, len(missing))
-        if count:
-            wanted = (missing + [0] * count)[:count]
-            parts = ([part[r] for r in wanted] for part in (contexts, outputs, index))
-            features[wanted] = self._states_at(*parts)
+        if not count:
+            return torch.stack(found).float()
+        wanted = (missing + [0] * count)[:count]
+        parts = ([part[r] for r in wanted] for part in (contexts, outputs, index))
+        computed = self._states_at(*parts)
+        features = computed.new_zeros(len(outputs), computed.size(1))
+        for k, state in enumerate(found):
+            if state is not None:
+                features[k] = state
+        features[wanted] = computed
         return features
 
     def _states_at(self, contexts: list[Ids], outputs: list[Ids], index: list[int]) -> Tensor:

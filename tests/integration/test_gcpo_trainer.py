@@ -302,3 +302,28 @@ def test_a_chat_context_holds_the_question_the_numbered_candidates_and_the_reque
     )
     text = tokenizer.decode(trainer.layout.collider(group))
     assert text.replace(" ", "") == "#1*2;1+772+8;9="
+
+
+@pytest.mark.parametrize("position", ["eos", "last_content", "answer_marker"])
+def test_no_call_of_the_sampler_is_larger_than_asked_and_its_states_are_those_of_a_forward_pass(
+    make_trainer: Callable, monkeypatch: pytest.MonkeyPatch, position: str
+) -> None:
+    sizes: list[int] = []
+    original = trl_adapter.generate_continuations
+
+    def counting(trainer: Any, contexts: list, **kwargs: Any) -> list[list[int]]:
+        sizes.append(min(len(contexts), kwargs["batch_size"] or len(contexts)))
+        return original(trainer, contexts, **kwargs)
+
+    monkeypatch.setattr(trl_adapter, "generate_continuations", counting)
+    settings = {"max_steps": 1, "feature_position": position, "extra_batch_size": 3} | TOY | MC
+    _, recorded, _ = trained(make_trainer, GCPOTrainer, GCPOConfig, **settings)
+    assert max(sizes) == 3
+    features = gcpo_trainer.TrainerPolicy.recorded_features
+    monkeypatch.setattr(
+        gcpo_trainer.TrainerPolicy, "recorded_features", lambda self, _states, *rest: features(self, None, *rest)
+    )
+    _, computed, _ = trained(make_trainer, GCPOTrainer, GCPOConfig, **settings)
+    assert computed[0]["gcpo/tokens_featured"] > recorded[0]["gcpo/tokens_featured"]
+    for name in ("upsilon/mean", "upsilon/within_group_std", "upsilon/psi_norm_ratio", "loss"):
+        assert recorded[0][name] == pytest.approx(computed[0][name], abs=1e-5)
