@@ -27,7 +27,7 @@ from gcpo.trainers.contexts import EmptyViews, context_layout
 from gcpo.trainers.gcpo_config import GCPOConfig, form_name
 from gcpo.trainers.gcpo_policy import TrainerPolicy, generation_states, padded
 from gcpo.trainers.grpo import PaperGRPOConfig, PaperGRPOTrainer
-from gcpo.trainers.pooled_policy import SharedPolicy, causal_lm, policy_for, recorded_cache, shared_logps
+from gcpo.trainers.pooled_policy import SharedPolicy, check_trainer, policy_for, recorded_cache, shared_logps
 from gcpo.upsilon import (
     constant_control,
     retest_statistics,
@@ -71,8 +71,8 @@ class GCPOTrainer(PaperGRPOTrainer):
         self.layout = None if self.args.is_plain_grpo else context_layout(self)
         self._empty_views = EmptyViews()
         self._shared: tuple[SharedContext, list[Reading]] | None = None  # what the last rollout's rows of Eq. 12 read
-        if self.layout is not None and self.args.context_encoding != "text":
-            causal_lm(self, self.model)  # refuses what cannot be encoded so
+        if self.layout is not None:
+            check_trainer(self, self.layout)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         args = self.args
