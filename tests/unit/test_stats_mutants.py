@@ -16,7 +16,7 @@ def mutated(file: str, old: str, new: str) -> SimpleNamespace:
     """The module with its first occurrence of `old` replaced."""
     source = (FOLDER / file).read_text(encoding="utf-8")
     assert old in source, f"{file} no longer holds {old!r}"
-    names: dict = {"__name__": "mutant"}
+    names: dict = {"__name__": __name__}  # of a module that exists: dataclasses look theirs up
     exec(compile(source.replace(old, new, 1), "mutant", "exec"), names)
     return SimpleNamespace(**names)
 
@@ -59,20 +59,22 @@ def intervals_hold(module) -> bool:
     seed, question, noise = by_hand((TABLE - OTHER) / 8)
     result = module.paired_difference([a, a], [b, b])  # two equal suites: the seed part stays, the question part halves
     half = np.sqrt(4.302652730**2 * seed + 2.306004135**2 * question / 2)
+    assert 4.302652730**2 * seed > 2.119905299**2 * noise / 2  # the floor, on 16 degrees of freedom, does not bind
     single = module.arm_interval([a])
     seed_a, question_a, _ = by_hand(TABLE / 8)
     half_a = np.sqrt(4.302652730**2 * seed_a + 2.776445105**2 * question_a)
-    level = module.Counts(EVEN, 8)  # equal seed means: only the noise keeps the floor above 0
+    level = module.Counts(EVEN, 8)  # equal seed means: only the noise keeps the seed part above 0
     seed_e, question_e, noise_e = by_hand(EVEN / 8)
-    floor = module.arm_interval([level]).se_floor
+    even = module.contrast([(1.0, [level])])
+    half_e = np.sqrt(2.306004135**2 * noise_e + 2.776445105**2 * question_e)
     return (
         close(result.value, (TABLE - OTHER).mean() / 8)
         and close((result.low, result.high), (result.value - half, result.value + half))
-        and close(result.se**2, seed + question / 2)
-        and close(result.se_floor**2, max(seed, noise / 2) + question / 2)
+        and close(result.se**2, max(seed, noise / 2) + question / 2)
         and close((single.low, single.high), (TABLE.mean() / 8 - half_a, TABLE.mean() / 8 + half_a))
         and seed_e < noise_e
-        and close(floor**2, noise_e + question_e)
+        and close(even.se**2, noise_e + question_e)
+        and close(even.high - even.value, half_e)
         and gain_holds(module, OTHER[0])
         and gain_holds(module, TABLE[0])  # nearly the arm itself: the question part is clipped at 0
     )
@@ -84,7 +86,8 @@ def gain_holds(module, row) -> bool:
     seed, _, noise = by_hand(TABLE / 8)
     spread = (TABLE.mean(0) / 8 - row / 8).var(ddof=1) / 5
     drawn = (row / 8 * (1 - row / 8)).sum() / 7 / 25
-    half = np.sqrt(4.302652730**2 * seed + 2.776445105**2 * (drawn + max(spread - drawn - noise, 0.0)))
+    seeds = max(4.302652730**2 * seed, 2.306004135**2 * noise)
+    half = np.sqrt(seeds + 2.776445105**2 * (drawn + max(spread - drawn - noise, 0.0)))
     return close(gain.value, (TABLE.mean() - row.mean()) / 8) and close(gain.high - gain.value, half)
 
 
@@ -127,16 +130,18 @@ FAULTS = [
     (intervals_hold, "intervals.py", "per_seed.var(axis=-1, ddof=1) / seeds", "per_seed.var(axis=-1) / seeds"),
     (intervals_hold, "intervals.py", "per_seed.var(axis=-1, ddof=1) / seeds", "per_seed.var(axis=-1, ddof=1)"),
     (intervals_hold, "intervals.py", "float(seeds - 1)", "float(seeds)"),
-    (intervals_hold, "intervals.py", "np.maximum(spread - noise, 0.0)", "spread"),
-    (intervals_hold, "intervals.py", "np.maximum(between_seeds, noise) + questions", "between_seeds + questions"),
+    (intervals_hold, "intervals.py", "float(seeds - 1), noise,", "float(seeds - 1), 0.0 * noise,"),
+    (intervals_hold, "intervals.py", "(seeds - 1) * df_questions)", "df_questions)"),
+    (intervals_hold, "intervals.py", "np.maximum(_t2(part.df, alpha) * part.variance,", "np.maximum(0.0,"),
+    (intervals_hold, "intervals.py", "Part(drawn, df_questions),", "Part(0.0 * drawn, df_questions),"),
     (intervals_hold, "intervals.py", "seeds, share = tables[0].shape[-2], 1.0 / len(tables) ** 2",
      "seeds, share = tables[0].shape[-2], 1.0 / len(tables)"),
-    (intervals_hold, "intervals.py", "np.sqrt(sum(special.stdtrit", "(sum(special.stdtrit"),
-    (intervals_hold, "intervals.py", "alpha / 2) ** 2", "alpha) ** 2"),
-    (intervals_hold, "intervals.py", "- base_noise - arm_noise", "- arm_noise"),
-    (intervals_hold, "intervals.py", "- base_noise - arm_noise", "- base_noise"),
+    (intervals_hold, "intervals.py", "return float(quantile) ** 2", "return float(quantile)"),
+    (intervals_hold, "intervals.py", "else special.stdtrit(df, alpha / 2)", "else special.stdtrit(df, alpha)"),
+    (intervals_hold, "intervals.py", "spread - drawn - noise", "spread - noise"),
+    (intervals_hold, "intervals.py", "spread - drawn - noise", "spread - drawn"),
     (intervals_hold, "intervals.py", "(samples - 1) / suite.questions**2", "samples / suite.questions**2"),
-    (intervals_hold, "intervals.py", "value = value - np.mean([y", "value = value + np.mean([y"),
+    (intervals_hold, "intervals.py", "value = value + base_weight * np.mean", "value = value - base_weight * np.mean"),
     (hypotheses_hold, "hypotheses.py", "(values.size - rank)", "(values.size - rank - 1)"),
     (hypotheses_hold, "hypotheses.py", "running = max(running, min(1.0,", "running = max(0.0, min(1.0,"),
     (hypotheses_hold, "hypotheses.py", "(hits + 1) / (draws + 1)", "hits / draws"),
