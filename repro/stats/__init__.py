@@ -27,7 +27,7 @@ from repro.stats.intervals import (
 from repro.stats.metrics import avg_at_k, maj_at_k, mean_accuracy, pass_at_k
 from repro.stats.power import detectable_ratio, minimum_detectable_gap, power_of_gap
 from repro.stats.ratios import Ratio, equivalence_p, ratio_of_gains, ratio_p
-from repro.stats.verdicts import cannot_be_run, cell_verdict, claim_verdict
+from repro.stats.verdicts import cannot_be_run, cell_verdict, direction_verdict, over_bases, size_verdict
 
 __all__ = [
     "Counts",
@@ -37,10 +37,10 @@ __all__ = [
     "avg_at_k",
     "cannot_be_run",
     "cell_verdict",
-    "claim_verdict",
     "contrast",
     "detectable_ratio",
     "difference_from_checkpoint",
+    "direction_verdict",
     "equivalence_p",
     "hierarchical_bootstrap",
     "holm",
@@ -49,6 +49,7 @@ __all__ = [
     "mcnemar_exact",
     "mean_accuracy",
     "minimum_detectable_gap",
+    "over_bases",
     "paired_difference",
     "pass_at_k",
     "percentile_interval",
@@ -58,6 +59,7 @@ __all__ = [
     "ratio_p",
     "seed_bootstrap",
     "sign_flip_test",
+    "size_verdict",
     "student_t_interval",
     "variance_components",
     "wilson_interval",

@@ -1,0 +1,89 @@
+"""Every verdict of the published tables again from the published counts, without the code that printed it."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from verdict_stats_loops import BASE, REFERENCE, direction, over_all, pooled_base, printed_ratios, rates, size
+
+ROOT = Path(__file__).resolve().parents[2]
+PUBLISHED = ROOT / "results" / "published"
+TABLES = sorted(path for path in PUBLISHED.glob("*/tables/table[0-9].json"))
+
+
+def paper_rows(name):
+    """Printed numbers of a table of the paper; a base that it lacks is Table 1's."""
+    rows = {}
+    for file in ("table1", name):
+        with (ROOT / "repro" / "paper" / f"{file}.csv").open(encoding="utf-8") as handle:
+            for row in csv.DictReader(handle):
+                if row["printed"]:
+                    rows[row["model"], row["method"], row["benchmark"]] = float(row["printed"])
+    return rows
+
+
+def cells_of(profile):
+    """(base, arm) -> summaries by seed; a search's kinds are arms of their own."""
+    found = {}
+    for path in sorted((PUBLISHED / profile / "cells").glob("*/summary.json")):
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        kinds = summary.get("kinds", {None: summary["suites"]})
+        for kind, suites in kinds.items():
+            arm = summary["arm"] if kind is None else f"{summary['arm'].removesuffix('_mcts')}_{kind}"
+            found.setdefault((summary["base"], arm), {})[summary["seed"]] = {"suites": suites}
+    return {key: [by_seed[seed] for seed in sorted(by_seed)] for key, by_seed in found.items()}
+
+
+def recomputed(claim, model, cells, paper, methods):
+    """(direction, size) of one claim on one base."""
+    base = pooled_base(cells[claim["base"], BASE])
+    arms = {name: rates(cells[claim["base"], name]) for name in {claim["better"], claim["worse"], REFERENCE} - {BASE}}
+    better, worse = arms[claim["better"]], arms.get(claim["worse"])
+    word = direction(better, worse, arms[REFERENCE], base)
+    if worse is None:
+        return word, None
+    above, below = claim["better"], claim["worse"]
+    if claim["size"]["scale"] == "share lost":
+        above, below = below, above
+    printed = printed_ratios(paper, model, methods[above], methods[below])
+    return word, size(arms[above], arms[below], printed, base)
+
+
+def paper_methods(table):
+    """Arm -> the paper's label, from the registry: what stands beside what is not a matter of statistics."""
+    from repro.cells.experiments import get_arm
+
+    return {arm: get_arm(arm).paper_method for arm in table["head"]["arms"]}
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
+def test_every_published_verdict_follows_from_the_published_counts(path):
+    table = json.loads(path.read_text(encoding="utf-8"))
+    cells, paper, methods = cells_of(path.parts[-3]), paper_rows(path.stem), paper_methods(table)
+    words = {}
+    for claim in table["claims"]:
+        if claim["base"] != "all":
+            model = table["head"]["bases"][claim["base"]]
+            found = recomputed(claim, model, cells, paper, methods)
+            assert (claim["direction"], claim["size_verdict"]) == found, (claim["claim"], claim["base"])
+            words.setdefault(claim["claim"], []).append(found)
+    for claim in table["claims"]:
+        if claim["base"] == "all":
+            directions, sizes = zip(*words[claim["claim"]], strict=True)
+            sizes = [word for word in sizes if word is not None]
+            assert claim["direction"] == over_all(directions, ("supported", "equivalent"), "reversed")
+            wanted = over_all(sizes, ("consistent",), "contradicted") if sizes else None
+            assert claim["size_verdict"] == wanted, claim["claim"]
+
+
+def test_there_are_published_tables_with_claims():
+    assert len(TABLES) >= 4
+    assert all(json.loads(path.read_text(encoding="utf-8"))["claims"] for path in TABLES)
+
+
+def test_the_loops_import_nothing_of_the_statistics():
+    source = (Path(__file__).parent / "verdict_stats_loops.py").read_text(encoding="utf-8")
+    assert "repro.stats" not in source and "import repro" not in source and "from repro" not in source
+    assert "verdict_stats_loops" in sys.modules
