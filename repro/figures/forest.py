@@ -1,6 +1,6 @@
 """The forest plot of a table: gains over the own base, differences to the reference, gains as multiples of its gain."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,8 +16,9 @@ _WIDEST_RATIO = 4.0  # the axis follows intervals up to here; longer ones are cu
 
 
 def gains(table: Table1) -> Figure:
-    """Forest plot, one column per base: gain over the own base, difference to the reference, and the gain as a multiple
-    of the reference's.
+    """Forest plot: gain over the own base, difference to the reference, gain as a multiple of the reference's.
+
+    One column per base; a single base has the three panels side by side.
 
     Dots with bars are ours with 95 % intervals. Only the multiple has the paper beside it, as open diamonds, from its
     averages (large) and its cells (small): scores and gaps of other tasks are not on one axis with ours. Where the
@@ -27,39 +28,45 @@ def gains(table: Table1) -> Figure:
     head = table.head
     trained = [arm for arm in head.arms if arm != head.base_arm]
     rivals = [arm for arm in trained if arm != head.reference]
-    heights = [len(trained) + 1, len(rivals) + 1, len(rivals) + 1]
+    alone = len(head.bases) == 1
+    arms = [trained, trained if alone else rivals, trained if alone else rivals]
+    heights = [len(each) + 1 for each in arms]
     with style():
-        figure = new_figure(3.0 + 3.1 * len(head.bases), (2.0 if len(head.bases) > 1 else 3.0) + 0.34 * sum(heights))
-        grid = figure.subplots(
-            3, len(head.bases), sharex="row", sharey="row", squeeze=False, gridspec_kw={"height_ratios": heights}
-        )
+        if alone:  # one base: the three panels side by side, on common rows
+            figure = new_figure(12.0, 2.4 + 0.34 * heights[0])
+            grid = figure.subplots(1, 3, sharey=True, squeeze=False).T
+        else:
+            figure = new_figure(3.0 + 3.1 * len(head.bases), 2.0 + 0.34 * sum(heights))
+            grid = figure.subplots(
+                3, len(head.bases), sharex="row", sharey="row", squeeze=False, gridspec_kw={"height_ratios": heights}
+            )
         reference = head.arms.get(head.reference, head.reference)
         for (top, middle, bottom), base in zip(grid.T, head.bases, strict=True):
-            rows = {arm: table.row(base, arm) for arm in trained}
-            _gains(table, top, rows)
-            _differences(table, middle, {arm: rows[arm] for arm in rivals}, rows.get(head.reference))
-            _multiples(table, bottom, {arm: rows[arm] for arm in rivals})
+            rows = [[table.row(base, arm) for arm in each] for each in arms]
+            _gains(table, top, rows[0])
+            _differences(table, middle, rows[1], next((row for row in rows[0] if row.arm == head.reference), None))
+            _multiples(table, bottom, rows[2])
             top.set_title(base, pad=20)
             top.annotate(_sizes(table, base), (0, 1), xytext=(0, 7), xycoords="axes fraction", fontsize=9, color=FAINT,
                          textcoords="offset points")  # fmt: skip
             top.set_xlabel("gain over the own base, points")
             middle.set_xlabel(f"difference to {reference}, points")
             bottom.set_xlabel(f"gain as a multiple of {reference}'s")
-        for line, arms in zip(grid, (trained, rivals, rivals), strict=True):
-            line[0].set_yticks(range(len(arms)), [head.arms[arm] for arm in arms])
-            line[0].set_ylim(len(arms) - 0.4, -0.6)
+        for line, each in zip(grid, arms, strict=True):
+            line[0].set_yticks(range(len(each)), [head.arms[arm] for arm in each])
+            line[0].set_ylim(len(each) - 0.4, -0.6)
         _limit(grid[1], [row.versus for row in table.rows if row.suite == AVERAGE])
         _limit_ratios(grid[2], table)
         headline(figure, table, "average over the suites")
-        figure.legend(handles=_legend(table), loc="outside lower center", ncols=2 if len(head.bases) > 1 else 1)
+        figure.legend(handles=_legend(table), loc="outside lower center", ncols=3 if alone else 2)
     return figure
 
 
-def _gains(table: Table1, axes: Axes, rows: Mapping[str, Row]) -> None:
+def _gains(table: Table1, axes: Axes, rows: Sequence[Row]) -> None:
     axes.axvline(0, color=INK, linewidth=0.9)
-    for place, (arm, row) in enumerate(rows.items()):
+    for place, row in enumerate(rows):
         if row.gain:
-            bar(axes, row.gain, place - 0.1, arm_look(table, arm))
+            bar(axes, row.gain, place - 0.1, arm_look(table, row.arm))
         elif row.ours is None:
             _not_run(axes, place)
         if row.printed_gain is not None and not table.head.stand_in:
@@ -67,8 +74,8 @@ def _gains(table: Table1, axes: Axes, rows: Mapping[str, Row]) -> None:
     axes.grid(axis="y", visible=False)
 
 
-def _differences(table: Table1, axes: Axes, rows: Mapping[str, Row], reference: Row | None) -> None:
-    found = [row.versus for row in rows.values() if row.versus]
+def _differences(table: Table1, axes: Axes, rows: Sequence[Row], reference: Row | None) -> None:
+    found = [row.versus for row in rows if row.versus]
     if found:
         widest = max(estimate.mdg for estimate in found)
         axes.axvspan(-widest, widest, color=BAND, zorder=0)
@@ -76,19 +83,19 @@ def _differences(table: Table1, axes: Axes, rows: Mapping[str, Row], reference: 
     if found and reference is not None and reference.gain:
         for sign in (-1, 1):
             axes.axvline(sign * table.head.margin * reference.gain.value, color=INK, linewidth=0.9, linestyle=":")
-    for place, (arm, row) in enumerate(rows.items()):
+    for place, row in enumerate(rows):
         if row.versus:
-            bar(axes, row.versus, place, arm_look(table, arm))
+            bar(axes, row.versus, place, arm_look(table, row.arm))
         elif row.ours is None:
             _not_run(axes, place)
     axes.grid(axis="y", visible=False)
 
 
-def _multiples(table: Table1, axes: Axes, rows: Mapping[str, Row]) -> None:
+def _multiples(table: Table1, axes: Axes, rows: Sequence[Row]) -> None:
     axes.axvline(1, color=INK, linewidth=0.9)
-    for place, (arm, row) in enumerate(rows.items()):
+    for place, row in enumerate(rows):
         if row.size and row.size.low is not None:
-            bar(axes, row.size, place - 0.1, arm_look(table, arm))
+            bar(axes, row.size, place - 0.1, arm_look(table, row.arm))
         elif row.size:
             _remark(axes, place, "no bounds")
         elif row.ours is None:

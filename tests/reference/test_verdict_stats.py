@@ -33,22 +33,30 @@ def cells_of(profile):
         for kind, suites in kinds.items():
             arm = summary["arm"] if kind is None else f"{summary['arm'].removesuffix('_mcts')}_{kind}"
             found.setdefault((summary["base"], arm), {})[summary["seed"]] = {"suites": suites}
-    return {key: [by_seed[seed] for seed in sorted(by_seed)] for key, by_seed in found.items()}
+    return found
+
+
+def on_common_seeds(cells, base, *names):
+    """Rates of arms on the seeds that all of them have."""
+    seeds = sorted(set.intersection(*(set(cells[base, name]) for name in names)))
+    return [rates([cells[base, name][seed] for seed in seeds]) for name in names]
 
 
 def recomputed(claim, model, cells, paper, methods):
     """(direction, size) of one claim on one base."""
-    base = pooled_base(cells[claim["base"], BASE])
-    arms = {name: rates(cells[claim["base"], name]) for name in {claim["better"], claim["worse"], REFERENCE} - {BASE}}
-    better, worse = arms[claim["better"]], arms.get(claim["worse"])
-    word = direction(better, worse, arms[REFERENCE], base)
-    if worse is None:
+    name, better, worse = claim["base"], claim["better"], claim["worse"]
+    if any((name, arm) not in cells for arm in (better, worse)):
+        return "not tested", None
+    base = pooled_base([cells[name, BASE][seed] for seed in sorted(cells[name, BASE])])
+    pair = [arm for arm in (better, worse) if arm != BASE]
+    measured = on_common_seeds(cells, name, *pair)
+    reference = on_common_seeds(cells, name, *pair, REFERENCE) if (name, REFERENCE) in cells else None
+    word = direction(measured, reference, base)
+    if worse == BASE:
         return word, None
-    above, below = claim["better"], claim["worse"]
-    if claim["size"]["scale"] == "share lost":
-        above, below = below, above
-    printed = printed_ratios(paper, model, methods[above], methods[below])
-    return word, size(arms[above], arms[below], printed, base)
+    pair = list(zip(pair, measured, strict=True))
+    (above, upper), (below, lower) = pair[::-1] if claim["size"]["scale"] == "share lost" else pair
+    return word, size(upper, lower, printed_ratios(paper, model, methods[above], methods[below]), base)
 
 
 def paper_methods(table):

@@ -69,15 +69,23 @@ def excludes(combination, alpha=0.05):
     return abs(value) > half(alpha)
 
 
-def direction(better, worse, reference, base):
-    """The word for "better is above worse"; worse None is the base."""
-    arms = [(1.0, better)] + ([] if worse is None else [(-1.0, worse)])
-    zero = -1.0 if worse is None else 0.0
+def direction(pair, pair_and_reference, base):
+    """The word for "the first of the pair is above the second", or above the base where it is alone.
+
+    pair_and_reference: the same arms and the reference, on the seeds that all have; None without a reference.
+    """
+
+    def between(arms):
+        return list(zip((1.0, -1.0), arms, strict=False)), -1.0 if len(arms) == 1 else 0.0
+
+    arms, zero = between(pair)
     difference = weighted(arms, base, zero)
     if excludes(difference):
         return "supported" if difference[0] > 0 else "reversed"
-    if reference is None:
+    if pair_and_reference is None:
         return "undecided"
+    *again, reference = pair_and_reference
+    arms, zero = between(again)
     inside = []
     for sign in (-1.0, 1.0):
         shifted = weighted([*arms, (sign * MARGIN, reference)], base, zero - sign * MARGIN)
