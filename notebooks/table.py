@@ -27,7 +27,7 @@ display(Markdown(f"# {target.replace('table', 'Table ')}: {table.head.title}"))
 display(Markdown(tables.headline_markdown(table)))
 
 # %% [markdown]
-# ## Gains and differences with what the paper prints
+# ## Gains, differences to GRPO, and gains as multiples of GRPO's beside what the paper prints
 
 # %%
 display(Image(figures.png(pictures.gains(table))))

@@ -1,8 +1,8 @@
 """Every table and figure of the paper as data: its arms, what the paper claims of it, and whether it is built yet.
 
 An arm is a method with overrides of its trainer's arguments. A profile says how large everything is
-(repro/profiles/), this file says
-what is compared with what. Nothing here is a result.
+(repro/profiles/), this file says what is compared with what, on which outcome, and what the words of the verdicts mean.
+It is written before the run. Nothing here is a result.
 """
 
 from dataclasses import dataclass, field
@@ -27,10 +27,21 @@ class Arm:
     paper_method: str | None = None  # the `method` label of the paper's row it stands beside
 
 
+PRIMARY_OUTCOME = "avg@k"  # the average over suites of avg@k decides; greedy passes stand beside it without a verdict
+EQUIVALENCE_MARGIN = 0.10  # of the gain of the reference arm over the base: arms closer than this are equivalent
+REFERENCE = "grpo"
+RATIO, SHARE_LOST = "ratio", "share lost"
+
+
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of the paper that a measurement can decide: `better` has the higher average than `worse`, on every
+    """A sentence of the paper that a measurement can decide: `better` has the higher outcome than `worse`, on every
     base.
+
+    Direction: `supported` if the interval of the difference lies above 0, `reversed` if below, `equivalent` if two
+    one-sided tests place it within EQUIVALENCE_MARGIN, else `undecided`. Size against the paper, on a scale that does
+    not need equal tasks: `ratio`, gain(better) / gain(worse) over the own base, or `share lost`, the share of
+    gain(better) that `worse`, which lacks a term, does not reach.
     """
 
     id: str
@@ -38,6 +49,7 @@ class Claim:
     better: str
     worse: str
     primary: bool = False  # fixed beforehand; Holm-corrected together with the other primary ones
+    scale: str = RATIO
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,9 @@ class Experiment:
     built: bool = False
     note: str = ""
     role: str | None = None  # the only base model of the paper's table; None: all of the profile's
+    outcome: str = PRIMARY_OUTCOME
+    margin: float = EQUIVALENCE_MARGIN
+    reference: str = REFERENCE  # whose gain the margin is a share of, and whom the other arms are compared with
 
     def bases(self, profile: Profile) -> list[str]:
         """Names of the profile's bases that it compares on; the first one where none plays the role."""
@@ -153,14 +168,16 @@ def _table2_claims() -> tuple[Claim, ...]:
     parts = "Removing either the advantage weighting or KL divergence degrades overall performance"
     full = "gcpo_expected"
     return (
-        Claim("full>no_weighting", parts, full, "gcpo_no_weighting", primary=True),
-        Claim("full>no_kl", parts, full, "gcpo_no_kl", primary=True),
-        Claim("full>constant", "ours: the weights of Eq. 11 beat their group mean", full, "gcpo_constant"),
-        Claim("full>shuffled", "ours: it matters which candidate has which weight", full, "gcpo_shuffled"),
-        Claim("full>rescaled", "ours: more than a larger step", full, "grpo_rescaled"),
+        Claim("full>no_weighting", parts, full, "gcpo_no_weighting", primary=True, scale=SHARE_LOST),
+        Claim("full>no_kl", parts, full, "gcpo_no_kl", primary=True, scale=SHARE_LOST),
+        Claim("full>constant", "ours: the weights of Eq. 11 beat their group mean", full, "gcpo_constant",
+              scale=SHARE_LOST),
+        Claim("full>shuffled", "ours: it matters which candidate has which weight", full, "gcpo_shuffled",
+              scale=SHARE_LOST),
+        Claim("full>rescaled", "ours: more than a larger step", full, "grpo_rescaled", scale=SHARE_LOST),
         Claim("corrected>full", "ours: a projection that does not vanish beats its absence", "gcpo_corrected", full),
         Claim("mc>full", "ours: sampling the projection beats its expectation", "gcpo_mc", full),
-    )
+    )  # fmt: skip
 
 
 def _table3_claims() -> tuple[Claim, ...]:

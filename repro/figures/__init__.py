@@ -5,13 +5,17 @@ byte-identical for equal inputs: no dates, a fixed salt for SVG ids, the fonts t
 """
 
 import io
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from repro.tables import Estimate, Size, Table1
 
 INK = "#222222"
 FAINT = "#8a8a8a"
@@ -87,3 +91,25 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     with style():
         figure.savefig(paths[1], format="svg", metadata={"Date": None, "Creator": None})
     return paths
+
+
+def arm_look(table: Table1, arm: str) -> dict[str, str]:
+    """Colour and marker of an arm, the same in every picture of its table; the base is a grey dot."""
+    if arm == table.head.base_arm:
+        return {"color": FAINT, "marker": "o"}
+    return look([name for name in table.head.arms if name != table.head.base_arm].index(arm))
+
+
+def bar(axes: Axes, estimate: Estimate | Size, place: float, looks: dict[str, str]) -> None:
+    """A value with its interval as a horizontal bar."""
+    axes.plot([estimate.low, estimate.high], [place, place], color=looks["color"], linewidth=2, solid_capstyle="butt")
+    edge = {"mew": 1.5} if "markerfacecolor" in looks or looks["marker"] == "|" else {"mec": "white", "mew": 0.7}
+    axes.plot(estimate.value, place, markersize=6, zorder=4, **edge, **looks)
+
+
+def headline(figure: Figure, table: Table1, what: str) -> None:
+    """Stamp and title of the table over a picture of it, wrapped to its width."""
+    letters = int(10.5 * figure.get_figwidth())  # what fits on a line at this size
+    lines = textwrap.wrap(f"{table.head.title}: {what} ({table.head.profile})", letters)
+    stamp = textwrap.wrap(table.head.stamp.upper(), letters)
+    figure.suptitle("\n".join([*stamp, *lines]), x=0.01, ha="left", fontsize=12)

@@ -1,8 +1,8 @@
 """From counts of right answers to intervals, tests and verdicts; numpy and scipy only, every generator explicit.
 
-`metrics` scores samples, `intervals` is the one source of confidence intervals in tables, `bootstrap` resamples,
-`hypotheses` holds the tests, `verdicts` the closed lists of words. Scores are fractions in [0, 1]; tables print points.
-Does not read files and does not know what a cell, a model or a benchmark is.
+`metrics` scores samples, `intervals` is the one source of confidence intervals in tables, `ratios` sets gains against
+gains, `bootstrap` resamples, `hypotheses` holds the tests, `verdicts` the closed lists of words. Scores are fractions
+in [0, 1]; tables print points. Does not read files and does not know what a cell, a model or a benchmark is.
 """
 
 from repro.stats.bootstrap import (
@@ -17,6 +17,7 @@ from repro.stats.intervals import (
     Counts,
     Interval,
     arm_interval,
+    contrast,
     difference_from_checkpoint,
     paired_difference,
     student_t_interval,
@@ -25,18 +26,22 @@ from repro.stats.intervals import (
 )
 from repro.stats.metrics import avg_at_k, maj_at_k, mean_accuracy, pass_at_k
 from repro.stats.power import detectable_ratio, minimum_detectable_gap, power_of_gap
-from repro.stats.verdicts import cannot_be_run, cell_verdict, claim_verdict
+from repro.stats.ratios import Ratio, equivalence_p, ratio_of_gains, ratio_p
+from repro.stats.verdicts import cannot_be_run, cell_verdict, direction_verdict, over_bases, size_verdict
 
 __all__ = [
     "Counts",
     "Interval",
+    "Ratio",
     "arm_interval",
     "avg_at_k",
     "cannot_be_run",
     "cell_verdict",
-    "claim_verdict",
+    "contrast",
     "detectable_ratio",
     "difference_from_checkpoint",
+    "direction_verdict",
+    "equivalence_p",
     "hierarchical_bootstrap",
     "holm",
     "iqm",
@@ -44,13 +49,17 @@ __all__ = [
     "mcnemar_exact",
     "mean_accuracy",
     "minimum_detectable_gap",
+    "over_bases",
     "paired_difference",
     "pass_at_k",
     "percentile_interval",
     "power_of_gap",
     "probability_of_improvement",
+    "ratio_of_gains",
+    "ratio_p",
     "seed_bootstrap",
     "sign_flip_test",
+    "size_verdict",
     "student_t_interval",
     "variance_components",
     "wilson_interval",

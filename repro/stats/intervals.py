@@ -4,16 +4,19 @@ Data: one `Counts` per suite, right answers [seeds, questions] out of k samples.
 of the mean over seeds and questions. Its error is a sum of independent parts, each with its own degrees of freedom:
 
 * seeds:     s²(seed means) / S, S-1 degrees of freedom. Contains the sampling noise and the seed x question
-interaction.
+             interaction, and is never taken to be below them: the noise is measured within the table on
+             (S-1)(Q-1) degrees of freedom a suite, and t² x noise of those is the least that this part adds.
+* base:      the draw of the samples of the one checkpoint that a gain is measured from.
 * questions: (MS_questions - MS_residual) / (S·Q), the draw of the questions, noise removed, never below 0.
 
 Half-width: sqrt(Σ t²(df_i) · v_i) (Howe's combination). It is at least as wide as the Student-t interval over seed
-means, and equals it when arms differ by the same amount on every question. Why not the percentile bootstrap: see
-`repro.studies.calibrate`, which measures both on simulated null comparisons.
+means, and equals it when arms differ by the same amount on every question. Why not the percentile bootstrap, and why
+the floor has the noise's degrees of freedom: `repro.studies.calibrate` measures it on simulated null comparisons.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,15 +28,29 @@ LEVEL = 0.95
 ALL_LEVELS = "seeds, questions, samples"
 ONE_SEED = "1 seed, sampling only"
 
-Parts = list[tuple[NDArray, float]]  # (variance, degrees of freedom); variances share their leading batch shape
+
+class Part(NamedTuple):
+    """One independent part of an error: its variance [...], degrees of freedom, and the least variance it can have.
+
+    The floor comes with its own degrees of freedom: noise that is measured well needs no allowance for few seeds.
+    """
+
+    variance: NDArray
+    df: float
+    floor: NDArray | float = 0.0
+    floor_df: float = float("inf")
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Right answers of one arm on one suite: correct[..., seeds, questions] in 0..k. Leading axes are a batch."""
+    """Right answers of one arm on one suite: correct[..., seeds, questions] in 0..k. Leading axes are a batch.
+
+    sampled: False for greedy passes, k = 1: one checkpoint answers the same way every time.
+    """
 
     correct: NDArray
     k: int
+    sampled: bool = True
 
     def __post_init__(self) -> None:
         array = np.asarray(self.correct)
@@ -57,115 +74,132 @@ class Counts:
         return self.correct.shape[-1]
 
 
+Arm = Sequence[Counts]  # one per suite
+
+
 @dataclass(frozen=True)
 class Interval:
     """An estimate with its 95 % interval; fractions, not points.
 
-    se: standard error. se_floor: the same with the seed part not below the sampling noise it must contain; the minimum
-    detectable gap rests on it, because with two seeds the seed part can be near 0 by luck. df: degrees of freedom of
-    the Student t that gives the same half-width from se. p: two-sided, for the value 0. covers: what varies in the
-    interval.
+    se: standard error, its seed part not below the sampling noise. df: degrees of freedom of the Student t that
+    combines the parts of `se`; the minimum detectable gap rests on both. p: two-sided, for the value 0. covers: what
+    varies in the interval.
     """
 
     value: float
     low: float
     high: float
     se: float
-    se_floor: float
     df: float
     p: float
     seeds: int
     covers: str
 
 
-def arm_interval(suites: Sequence[Counts]) -> Interval:
+def arm_interval(suites: Arm) -> Interval:
     """avg@k of one arm, averaged over the suites, within [0, 1].
 
     A single pass of one seed (k = 1) on one suite gets a Wilson interval, and so does a score without any variance
     (all right or all wrong), with one trial per question: the normal theory has no width there.
     """
-    _check(suites)
-    value, parts, floor = mean_parts([suite.rates for suite in suites])
+    result = contrast([(1.0, suites)])
     seeds, first = suites[0].seeds, suites[0]
-    if (len(suites) == 1 and seeds == 1 and first.k == 1) or sum(float(variance) for variance, _ in parts) == 0:
+    if (len(suites) == 1 and seeds == 1 and first.k == 1) or result.se == 0:
         questions = sum(suite.questions for suite in suites)
-        low, high = wilson_interval(round(float(value) * questions), questions)
+        low, high = wilson_interval(round(result.value * questions), questions)
         se = (high - low) / (2 * stats.norm.ppf(0.5 + LEVEL / 2))
-        return Interval(float(value), low, high, se, se, np.inf, 0.0, seeds, _covers(seeds))
-    result = _interval(value, parts, floor, seeds)
+        return Interval(result.value, low, high, se, np.inf, 0.0, seeds, covered(seeds))
     return Interval(**{**vars(result), "low": max(0.0, result.low), "high": min(1.0, result.high)})
 
 
-def paired_difference(a: Sequence[Counts], b: Sequence[Counts]) -> Interval:
+def paired_difference(a: Arm, b: Arm) -> Interval:
     """Arm a minus arm b on the same questions and the same seeds, averaged over the suites (signed, in [-1, 1]).
 
-    Row s of both must be seed s, column q question q. Only the difference per seed and question enters, so any
-    correlation between the arms is used and none is assumed. Raises BadInput when shapes or k differ.
+    Row s of both must be seed s, column q question q; k may differ. Only the difference per seed and question enters,
+    so any correlation between the arms is used and none is assumed. Raises BadInput when shapes differ.
     """
-    _check(a)
-    _check(b)
-    if [(x.correct.shape, x.k) for x in a] != [(y.correct.shape, y.k) for y in b]:
-        raise BadInput("paired difference: arms differ in seeds, questions or k; want the same for every suite")
-    value, parts, floor = mean_parts([x.rates - y.rates for x, y in zip(a, b, strict=True)])
-    return _interval(value, parts, floor, a[0].seeds)
+    return contrast([(1.0, a), (-1.0, b)])
 
 
-def difference_from_checkpoint(a: Sequence[Counts], base: Sequence[Counts]) -> Interval:
+def difference_from_checkpoint(a: Arm, base: Arm) -> Interval:
     """Arm a minus one fixed checkpoint (the untrained base) on the same questions, averaged over the suites.
 
     The rows of `base` are repeated evaluations of one model: they add sampling noise, no seed spread. The rows of `a`
     are training seeds. Numbers of rows and k may differ. Raises BadInput when the questions differ in number.
     """
-    _check(a)
-    _check(base)
-    if [x.questions for x in a] != [y.questions for y in base]:
+    return contrast([(1.0, a)], base, -1.0)
+
+
+def contrast(arms: Sequence[tuple[float, Arm]], base: Arm | None = None, base_weight: float = 0.0) -> Interval:
+    """Interval of Σ weight x arm + base_weight x base, arms paired by seed and question, base one checkpoint.
+
+    Raises BadInput when the arms differ in seeds or questions, or the base in questions.
+    """
+    value, parts = contrast_parts(arms, base, base_weight)
+    half, center, seeds = float(half_width(parts)), float(value), arms[0][1][0].seeds
+    se = float(np.sqrt(sum(np.maximum(part.variance, part.floor) for part in parts)))
+    at_seeds = [Part(np.maximum(part.variance, part.floor), part.df) for part in parts]
+    df = _equivalent_df(float(half_width(at_seeds)), se)
+    p = two_sided_p(center, parts)
+    return Interval(center, center - half, center + half, se, df, p, seeds, covered(seeds))
+
+
+def contrast_parts(
+    arms: Sequence[tuple[float, Arm]], base: Arm | None = None, base_weight: float = 0.0
+) -> tuple[NDArray, list[Part]]:
+    """Value and parts of the variance of `contrast`, batched as the counts are; checks shapes."""
+    first = arms[0][1]
+    for _, arm in arms:
+        if not arm or len({suite.seeds for suite in arm}) != 1:
+            raise BadInput(
+                f"{len(arm)} suites with seeds {[s.seeds for s in arm]}: want suites with one number of seeds"
+            )
+        if [suite.correct.shape for suite in arm] != [suite.correct.shape for suite in first]:
+            raise BadInput("paired difference: arms differ in seeds or questions; want the same for every suite")
+    if base is not None and [suite.questions for suite in base] != [suite.questions for suite in first]:
         raise BadInput("difference from a checkpoint: want the same questions on both sides, in every suite")
-    share = 1.0 / len(a) ** 2
-    value, parts, floor = mean_parts([x.rates for x in a])
-    value = value - np.mean([y.rates.mean(axis=(-1, -2)) for y in base], axis=0)
-    base_noise = sum(_sampling_variance(y) for y in base) * share
-    arm_noise = sum(_residual(x.rates) / x.questions for x in a) * share if a[0].seeds > 1 else 0.0
-    spread = sum(
-        (x.rates.mean(axis=-2) - y.rates.mean(axis=-2)).var(axis=-1, ddof=1) / x.questions
-        for x, y in zip(a, base, strict=True)
-    )
-    df_questions = float(sum(x.questions - 1 for x in a))
-    if a[0].seeds == 1:
-        return _interval(value, [(spread * share, df_questions)], spread * share, 1)
-    questions = np.maximum(spread * share - base_noise - arm_noise, 0.0)
-    parts = [parts[0], (base_noise, df_questions), (questions, df_questions)]
-    floor = np.maximum(parts[0][0], arm_noise) + base_noise + questions
-    return _interval(value, parts, floor, a[0].seeds)
+    tables = [sum(weight * arm[i].rates for weight, arm in arms) for i in range(len(first))]
+    return mean_parts(tables, base, base_weight)
 
 
-def mean_parts(tables: Sequence[NDArray]) -> tuple[NDArray, Parts, NDArray]:
-    """Mean over suites of scores x[..., seeds, questions], the parts of its variance, and the floored variance.
+def mean_parts(
+    tables: Sequence[NDArray], base: Arm | None = None, base_weight: float = 0.0
+) -> tuple[NDArray, list[Part]]:
+    """Mean over suites of scores x[..., seeds, questions] + base_weight x a checkpoint's, and the parts of its error.
 
     tables: one array per suite with a common number of seeds; leading axes are a batch, so that a calibration of
     thousands of tables runs the code that makes the real one. One seed: a single part, the spread over questions,
-    which contains the sampling noise. Returns value [...], parts, variance with the seed part not below the residual
-    [...].
+    which contains the sampling noise. Returns value [...] and parts.
     """
     seeds, share = tables[0].shape[-2], 1.0 / len(tables) ** 2
     per_seed = np.mean([table.mean(axis=-1) for table in tables], axis=0)  # [..., seeds]
-    value = per_seed.mean(axis=-1)
-    spread = sum(table.mean(axis=-2).var(axis=-1, ddof=1) / table.shape[-1] for table in tables) * share
+    value, by_question, drawn = per_seed.mean(axis=-1), [table.mean(axis=-2) for table in tables], np.zeros(())
+    if base is not None:
+        value = value + base_weight * np.mean([suite.rates.mean(axis=(-1, -2)) for suite in base], axis=0)
+        by_question = [x + base_weight * y.rates.mean(axis=-2) for x, y in zip(by_question, base, strict=True)]
+        drawn = base_weight**2 * share * sum(_sampling_variance(suite) for suite in base)
+    spread = sum(rates.var(axis=-1, ddof=1) / rates.shape[-1] for rates in by_question) * share
     df_questions = float(sum(table.shape[-1] - 1 for table in tables))
     if seeds == 1:
-        return value, [(np.asarray(spread), df_questions)], np.asarray(spread)
+        return value, [Part(np.asarray(spread), df_questions)]
     between_seeds = per_seed.var(axis=-1, ddof=1) / seeds
     noise = sum(_residual(table) / table.shape[-1] for table in tables) * share
-    questions = np.maximum(spread - noise, 0.0)
-    parts: Parts = [(between_seeds, float(seeds - 1)), (questions, df_questions)]
-    return value, parts, np.maximum(between_seeds, noise) + questions
+    questions = np.maximum(spread - drawn - noise, 0.0)
+    return value, [
+        Part(between_seeds, float(seeds - 1), noise, (seeds - 1) * df_questions),
+        Part(drawn, df_questions),
+        Part(questions, df_questions),
+    ]
 
 
-def half_width(parts: Parts, alpha: float = 1 - LEVEL) -> NDArray:
-    """Half-width of the two-sided interval at level 1 - alpha: sqrt(Σ t²(df_i) · v_i), [...] as the variances."""
-    return np.sqrt(sum(special.stdtrit(df, alpha / 2) ** 2 * variance for variance, df in parts))
+def half_width(parts: Sequence[Part], alpha: float = 1 - LEVEL) -> NDArray:
+    """Half-width of the two-sided interval at level 1 - alpha: sqrt(Σ max(t²(df_i) v_i, t²(floor_df_i) floor_i))."""
+    return np.sqrt(
+        sum(np.maximum(_t2(part.df, alpha) * part.variance, _t2(part.floor_df, alpha) * part.floor) for part in parts)
+    )
 
 
-def two_sided_p(value: float, parts: Parts) -> float:
+def two_sided_p(value: float, parts: Sequence[Part]) -> float:
     """p-value of the value 0: the alpha at which the interval's end touches 0. 1 at value 0, at least 1e-12."""
     if value == 0:
         return 1.0
@@ -228,28 +262,13 @@ def _residual(table: NDArray) -> NDArray:
 
 def _sampling_variance(suite: Counts) -> NDArray:
     """Variance of one checkpoint's mean rate over fixed questions from k samples per row, rows pooled, [...]."""
+    if not suite.sampled:
+        return np.zeros(suite.correct.shape[:-2])
     samples = suite.k * suite.seeds
     if samples < 2:
         raise BadInput("sampling variance of a checkpoint: one sample per question; want at least two")
     rates = suite.correct.sum(axis=-2) / samples
     return (rates * (1 - rates)).sum(axis=-1) / (samples - 1) / suite.questions**2
-
-
-def _interval(value: NDArray, parts: Parts, floor: NDArray, seeds: int) -> Interval:
-    half, se = float(half_width(parts)), float(np.sqrt(sum(variance for variance, _ in parts)))
-    center = float(value)
-    p = two_sided_p(center, parts)
-    return Interval(
-        center,
-        center - half,
-        center + half,
-        se,
-        float(np.sqrt(floor)),
-        _equivalent_df(half, se),
-        p,
-        seeds,
-        _covers(seeds),
-    )
 
 
 def _equivalent_df(half: float, se: float) -> float:
@@ -262,12 +281,11 @@ def _equivalent_df(half: float, se: float) -> float:
     )
 
 
-def _covers(seeds: int) -> str:
+def _t2(df: float, alpha: float) -> float:
+    quantile = special.ndtri(alpha / 2) if np.isinf(df) else special.stdtrit(df, alpha / 2)
+    return float(quantile) ** 2
+
+
+def covered(seeds: int) -> str:
+    """What varies in an interval over so many seeds."""
     return ALL_LEVELS if seeds > 1 else ONE_SEED
-
-
-def _check(suites: Sequence[Counts]) -> None:
-    if not suites or len({suite.seeds for suite in suites}) != 1:
-        raise BadInput(
-            f"{len(suites)} suites with seeds {[s.seeds for s in suites]}: want suites with one number of seeds"
-        )

@@ -1,8 +1,11 @@
 """The closed lists of words that tables may use.
 
-Cells: `within CI`, `outside CI`, `not run`, `cannot be run (reason)`.
-Claims: `supported`, `contradicted`, `undecided (MDG x)`, `not tested`.
+Direction of a claim "a is above b": `supported`, `reversed`, `equivalent`, `undecided`, `not tested`.
+Size against the paper: `consistent`, `contradicted`, `undecided`; None where the paper prints no size.
+A score beside another measurement of the same thing: `within CI`, `outside CI`, `not run`, `cannot be run (reason)`.
 """
+
+from collections.abc import Sequence
 
 from repro.errors import BadInput
 
@@ -10,39 +13,78 @@ WITHIN = "within CI"
 OUTSIDE = "outside CI"
 NOT_RUN = "not run"
 SUPPORTED = "supported"
+REVERSED = "reversed"
+EQUIVALENT = "equivalent"
+CONSISTENT = "consistent"
 CONTRADICTED = "contradicted"
+UNDECIDED = "undecided"
 NOT_TESTED = "not tested"
+DIRECTIONS = (SUPPORTED, REVERSED, EQUIVALENT, UNDECIDED, NOT_TESTED)
+SIZES = (CONSISTENT, CONTRADICTED, UNDECIDED)
+ALPHA = 0.05
 
 
 def cannot_be_run(reason: str) -> str:
-    """The cell verdict for what this project cannot run; the reason is part of it."""
+    """The word for what this project cannot run; the reason is part of it."""
     if not reason.strip():
         raise BadInput("verdict 'cannot be run': want a reason")
     return f"cannot be run ({reason})"
 
 
 def cell_verdict(printed: float | None, low: float | None, high: float | None) -> str:
-    """Does the printed value lie in our interval? `not run` when either side is missing. Same unit on both sides."""
+    """Does the other measurement lie in our interval? `not run` when either side is missing. Same unit on both."""
     if printed is None or low is None or high is None:
         return NOT_RUN
     return WITHIN if low <= printed <= high else OUTSIDE
 
 
-def claim_verdict(low: float | None, high: float | None, mdg: float | None, claimed_gap: float | None) -> str:
-    """Verdict on "A is above B by about claimed_gap" from our interval of A - B and its minimum detectable gap
-    (points).
+def direction_verdict(low: float | None, high: float | None, p_equivalent: float | None) -> str:
+    """Verdict on "a is above b" from the interval of a - b and the p-value of two one-sided tests (None: no margin).
 
-    supported: the interval lies above 0. contradicted: it excludes the claimed gap (or, without one, every positive
-    value) and the table could have seen that gap (MDG <= claimed gap). undecided otherwise, naming what could be seen.
+    The interval decides first: above 0 is `supported` and below 0 `reversed`, however small the difference.
     """
-    if low is None or high is None or mdg is None:
+    if low is None or high is None:
         return NOT_TESTED
-    if low > high or mdg < 0:
-        raise BadInput(f"claim verdict: interval [{low}, {high}], MDG {mdg}; want low <= high and MDG >= 0")
+    if low > high:
+        raise BadInput(f"direction: interval [{low}, {high}]; want low <= high")
     if low > 0:
         return SUPPORTED
-    excluded = high < claimed_gap if claimed_gap is not None else high <= 0
-    could_be_seen = claimed_gap is None or mdg <= claimed_gap
-    if excluded and could_be_seen:
-        return CONTRADICTED
-    return f"undecided (MDG {mdg:.1f})"
+    if high < 0:
+        return REVERSED
+    return EQUIVALENT if p_equivalent is not None and p_equivalent < ALPHA else UNDECIDED
+
+
+def size_verdict(
+    low: float | None, high: float | None, printed: Sequence[float], nothing: float, all_seeds_agree: bool
+) -> str | None:
+    """Verdict on a size that the paper prints, from the interval of ours on the same scale.
+
+    printed: the paper's size, once from each way to read it (its averages, its cells); none: no verdict. nothing: the
+    value that means "no difference". low, high: None where no value is excluded.
+
+    contradicted: the interval excludes every reading, and not all seeds go the paper's way. consistent: it holds a
+    reading and excludes "no difference". undecided: it holds both, or excludes every reading while all seeds go
+    the paper's way.
+    """
+    if not printed:
+        return None
+    if low is None or high is None:
+        return UNDECIDED
+    if any(low <= value <= high for value in printed):
+        return UNDECIDED if low <= nothing <= high else CONSISTENT
+    return UNDECIDED if all_seeds_agree else CONTRADICTED
+
+
+def over_bases(verdicts: Sequence[str], *, everywhere: Sequence[str], anywhere: str) -> str:
+    """One verdict on a claim about every base: a word of `everywhere` if all say it, `anywhere` if one does.
+
+    Otherwise `undecided`; `not tested` if no base was tested, or all that were say `everywhere` and one is missing.
+    """
+    tested = [verdict for verdict in verdicts if verdict != NOT_TESTED]
+    if not tested:
+        return NOT_TESTED
+    if anywhere in tested:
+        return anywhere
+    if len(set(tested)) == 1 and tested[0] in everywhere:
+        return tested[0] if len(tested) == len(verdicts) else NOT_TESTED
+    return UNDECIDED

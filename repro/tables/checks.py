@@ -67,6 +67,9 @@ def _check_suite(cell: str, name: str, suite: dict[str, Any]) -> None:
         )
     if not all(isinstance(c, int) and 0 <= c <= k for c in correct):
         raise BadInput(f"cell {cell}, suite {name}: a count lies outside 0..{k}; grade it again")
+    greedy = suite.get("greedy")
+    if greedy is not None and (len(greedy["correct"]) != n or not all(c in (0, 1) for c in greedy["correct"])):
+        raise BadInput(f"cell {cell}, suite {name}: the greedy pass wants one 0 or 1 for each of n={n} questions")
     if abs(suite["avg_at_k"] - sum(correct) / (k * n)) > 1e-9:
         raise BadInput(f"cell {cell}, suite {name}: avg_at_k {suite['avg_at_k']} does not follow from its counts")
 

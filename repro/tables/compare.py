@@ -6,7 +6,8 @@ from repro.errors import BadInput
 from repro.stats import cell_verdict
 from repro.tables.model import AVERAGE, Estimate, Table1
 
-SCORE, GAIN, VERSUS = "score", "gain over the base", "difference to the reference"
+SCORE, GREEDY = "score", "greedy score"
+GAIN, VERSUS = "gain over the base", "difference to the reference"
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Comparison:
 
 
 def compare_with_published(local: Table1, published: Table1) -> list[Comparison]:
-    """Your averages, gains and differences against the published intervals, then every suite's score.
+    """Your averages, greedy averages, gains and differences against the published intervals, then every suite's score.
 
     Rows of your table that the published one lacks are `not run`. Raises BadInput when the tables are of other targets
     or profiles, or their suites hold other numbers of questions: those are no two measurements of one thing.
@@ -39,6 +40,7 @@ def compare_with_published(local: Table1, published: Table1) -> list[Comparison]
         match = other.get((row.base, row.arm, row.suite))
         pairs = [(SCORE, row.ours, match and match.ours)]
         if row.suite == AVERAGE:
+            pairs += [(GREEDY, row.greedy, match and match.greedy)]
             pairs += [(GAIN, row.gain, match and match.gain), (VERSUS, row.versus, match and match.versus)]
         for what, yours, theirs_value in pairs:
             if yours is None and theirs_value is None:

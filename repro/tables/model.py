@@ -5,10 +5,10 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from repro.cells.experiments import RATIO
 from repro.errors import BadInput
-from repro.stats import Interval, minimum_detectable_gap
-
-AVERAGE = "average"
+from repro.paper import AVERAGE
+from repro.stats import Interval, Ratio, minimum_detectable_gap
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,31 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Size:
+    """A size on a scale that does not need equal tasks, with its 95 % interval and what the paper prints.
+
+    scale: `ratio` of two gains over the base, or the `share lost` of one. low, high: None where no value is excluded,
+    because the gain below the line may be nothing. nothing: the value of "no difference". printed: the paper's size
+    from its averages, then from its cells; empty where it prints none.
+    """
+
+    scale: str
+    value: float
+    low: float | None
+    high: float | None
+    nothing: float
+    printed: tuple[float, ...]
+    seeds: int
+    covers: str
+
+
+@dataclass(frozen=True)
 class Row:
     """One base, arm and suite (or the average): paper, independent, ours.
 
-    printed and printed_gain are the paper's text as numbers. ours: avg@k. gain: over our base. versus: difference to
-    the reference arm on common seeds. `verdict` sets the paper's printed gain against our gain's interval
-    (on the base row of a real benchmark: its score against our score's); "" where there is nothing to compare.
+    printed and printed_gain are the paper's text as numbers. ours: avg@k; greedy: one greedy pass. gain, greedy_gain:
+    over our base. versus: difference to the reference arm on common seeds. size: the gain as a multiple of the
+    reference's, on the average alone; printed_multiples: the same in the paper, whether or not ours is measured.
     """
 
     base: str
@@ -46,20 +65,26 @@ class Row:
     independent: float | None
     independent_source: str
     ours: Estimate | None
+    greedy: Estimate | None
     gain: Estimate | None
+    greedy_gain: Estimate | None
     versus: Estimate | None
-    verdict: str
+    size: Size | None
+    printed_multiples: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class ArmSummary:
-    """One base and arm over all suites: aggregates beside the mean, and what the runs looked like."""
+    """One base and arm over all suites: aggregates beside the mean, and what the runs looked like.
+
+    status: `measured`, `not run yet`, or `cannot be run (reason)`. k: samples per question and seed of every suite.
+    """
 
     base: str
     arm: str
     seeds: tuple[int, ...]
     dirty: bool
-    why_not: str
+    status: str
     iqm: tuple[float, float, float] | None  # value, low, high; points
     improvement: tuple[float, float, float] | None  # probability of improvement over the reference; fractions
     pass_at_k: float | None
@@ -69,12 +94,18 @@ class ArmSummary:
     reasons: dict[str, int]
     seed_sd: float | None  # SD between trained models on the average, sampling noise included; points
     grid_flag: bool
-    k: int | None = None  # samples per question and seed; a search answers once
+    k: dict[str, int]
 
 
 @dataclass(frozen=True)
 class ClaimResult:
-    """A claim on one base, or over all bases (base = "all", numbers None)."""
+    """A claim on one base, or over all bases (base = "all", numbers None).
+
+    difference: of avg@k on the average, better - worse; greedy: the same of the greedy passes, without a verdict.
+    margin: of equivalence, points. p: of the tests behind the verdicts, `difference`, `equivalence` and `size`; holm:
+    the same, each kind corrected over the primary claims of the table. direction and size_verdict: words of
+    `repro.stats.verdicts`; size_verdict is None where the paper prints no size.
+    """
 
     claim: str
     text: str
@@ -82,15 +113,19 @@ class ClaimResult:
     better: str
     worse: str
     primary: bool
-    claimed_gap: float | None
     difference: Estimate | None
-    holm_p: float | None
-    verdict: str
+    greedy: Estimate | None
+    margin: float | None
+    size: Size | None
+    p: dict[str, float]
+    holm: dict[str, float]
+    direction: str
+    size_verdict: str | None
 
 
 @dataclass(frozen=True)
 class Head:
-    """Names, order and provenance of a table."""
+    """Names, order and provenance of a table. k: samples per question and seed of every suite, once one is measured."""
 
     id: str
     title: str
@@ -99,8 +134,10 @@ class Head:
     command: str
     base_arm: str
     reference: str
+    outcome: str
+    margin: float
     p_values: bool
-    k: int | None
+    k: dict[str, int]
     questions: dict[str, int]
     bases: dict[str, str]  # id -> the paper's model beside it, "" if none
     arms: dict[str, str]  # id -> title
@@ -145,11 +182,22 @@ def in_points(interval: Interval, covers: str | None = None) -> Estimate:
         low=100 * interval.low,
         high=100 * interval.high,
         se=100 * interval.se,
-        mdg=100 * minimum_detectable_gap(interval.se_floor, interval.df),
+        mdg=100 * minimum_detectable_gap(interval.se, interval.df),
         p=interval.p,
         seeds=interval.seeds,
         covers=covers or interval.covers,
     )
+
+
+def as_size(scale: str, ratio: Ratio, printed: tuple[float, ...]) -> Size:
+    """A ratio of gains on its scale: itself, or 1 - ratio as the share of a gain that is lost."""
+    if scale == RATIO:
+        value, low, high, nothing = ratio.value, ratio.low, ratio.high, 1.0
+    else:
+        ends = (None, None) if not ratio.bounded else (1 - ratio.high, 1 - ratio.low)
+        value, (low, high), nothing = 1 - ratio.value, ends, 0.0
+        printed = tuple(1 - each for each in printed)
+    return Size(scale, value, low, high, nothing, printed, ratio.seeds, ratio.covers)
 
 
 def table_json(table: Table1) -> str:

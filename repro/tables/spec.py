@@ -3,14 +3,13 @@
 import json
 from dataclasses import dataclass
 
-from repro.cells.experiments import Experiment, get_arm
+from repro.cells.experiments import EQUIVALENCE_MARGIN, PRIMARY_OUTCOME, RATIO, REFERENCE, Experiment, get_arm
 from repro.config import Profile
 from repro.errors import BadInput
 from repro.paper import BENCHMARKS, MODELS
 from repro.paths import results_dir
 
-NOT_RUN_YET = "not run yet"
-BEST_OTHER = "best_other"  # as `worse` of a claim: the best arm by our average that is neither base, reference nor GCPO
+MEASURED, NOT_RUN_YET = "measured", "not run yet"
 
 # Official names of the paper's base models -> the labels of its table.
 _OFFICIAL = {
@@ -18,18 +17,11 @@ _OFFICIAL = {
     "DeepSeek-R1-Distill-Qwen-1.5B": "R1-Distill-1.5B",
     "DeepSeek-R1-Distill-Qwen-7B": "R1-Distill-7B",
 }
-_BENCHMARK_OF_SUITE = {
-    "aime24": "AIME24",
-    "aime25": "AIME25",
-    "amc23": "AMC23",
-    "math500": "MATH500",
-    "minerva": "Minerva",
-}
 
 
 @dataclass(frozen=True)
 class BaseRow:
-    """A base model: its name here and the paper's row it stands beside (None: none)."""
+    """A base model: its name here and the paper's model it stands beside (None: it has no counterpart there)."""
 
     id: str
     paper_model: str | None
@@ -47,7 +39,7 @@ class ArmRow:
 
 @dataclass(frozen=True)
 class SuiteColumn:
-    """A suite. same_task: it is the paper's benchmark; otherwise a stand-in at the same position."""
+    """A suite and the paper's column beside it (None: none). same_task: a real benchmark; otherwise a stand-in."""
 
     id: str
     paper_benchmark: str | None
@@ -56,18 +48,25 @@ class SuiteColumn:
 
 @dataclass(frozen=True)
 class ClaimRow:
-    """`better` is above `worse` on the average, on every base. Primary claims are Holm-corrected together."""
+    """`better` is above `worse` on the average, on every base. Primary claims are Holm-corrected together.
+
+    scale of its size: `ratio` of the gains, or `share lost` of better's gain.
+    """
 
     id: str
     text: str
     better: str
     worse: str
     primary: bool = False
+    scale: str = RATIO
 
 
 @dataclass(frozen=True)
 class TableSpec:
-    """A whole table before any number. p_values: False withholds them (no passed calibration of this profile)."""
+    """A whole table before any number. p_values: False withholds them (no passed calibration of this profile).
+
+    margin: arms closer than this share of the reference's gain are equivalent.
+    """
 
     id: str
     title: str
@@ -80,18 +79,21 @@ class TableSpec:
     command: str
     p_values: bool
     base_arm: str = "base"
-    reference: str = "grpo"
+    reference: str = REFERENCE
+    outcome: str = PRIMARY_OUTCOME
+    margin: float = EQUIVALENCE_MARGIN
 
 
 def table_spec(profile: Profile, experiment: Experiment, command: str, suites: list[str] | None = None) -> TableSpec:
     """The spec of a registered table under a profile.
 
-    Real benchmarks are matched by name. Stand-in suites take the paper's columns by position, and only when there are
-    as many of them. p-values need results/published/<profile>/calibration.json with `passed`.
+    Real benchmarks are matched by name, in any case; one that the paper's table lacks stands beside no column of it.
+    Stand-in suites take the paper's columns by position, and only when there are as many of them. p-values need
+    results/published/<profile>/calibration.json with `passed`.
     """
     names = list(profile.tasks.suites) if suites is None else suites
     if profile.tasks.kind == "benchmark":
-        columns = [SuiteColumn(name, _BENCHMARK_OF_SUITE.get(name), name in _BENCHMARK_OF_SUITE) for name in names]
+        columns = [SuiteColumn(name, _paper_benchmark(name), True) for name in names]
     elif len(names) == len(BENCHMARKS):
         columns = [SuiteColumn(name, benchmark, False) for name, benchmark in zip(names, BENCHMARKS, strict=True)]
     else:
@@ -107,10 +109,21 @@ def table_spec(profile: Profile, experiment: Experiment, command: str, suites: l
             ArmRow(arm.id, arm.title, arm.paper_method, "" if arm.built else arm.why_not or NOT_RUN_YET) for arm in arms
         ),
         suites=tuple(columns),
-        claims=tuple(ClaimRow(c.id, c.text, c.better, c.worse, c.primary) for c in experiment.claims),
+        claims=tuple(ClaimRow(c.id, c.text, c.better, c.worse, c.primary, c.scale) for c in experiment.claims),
         command=command,
         p_values=_calibrated(profile.name),
+        reference=experiment.reference,
+        outcome=experiment.outcome,
+        margin=experiment.margin,
     )
+
+
+def _paper_benchmark(suite: str) -> str | None:
+    """The paper's column of a real benchmark, by the names under which its problems are loaded."""
+    from repro.tasks.benchmarks.loading import get_suites
+
+    (known,) = get_suites(suite)
+    return known.name if known.name in BENCHMARKS else None
 
 
 def _paper_model(role: str) -> str | None:

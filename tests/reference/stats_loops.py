@@ -55,8 +55,8 @@ def improvement_by_loops(a: list[list[float]], b: list[list[float]]) -> float:
     return sum(per_suite) / len(per_suite)
 
 
-def two_way_parts(table: list[list[float]]) -> tuple[float, float, float]:
-    """Mean, seed part and question part (unclipped) of the variance of one [seeds][questions] table."""
+def two_way_parts(table: list[list[float]]) -> tuple[float, float, float, float]:
+    """Mean, seed part, question part (unclipped) and noise of the variance of one [seeds][questions] table."""
     seeds, questions = len(table), len(table[0])
     mean = sum(sum(row) for row in table) / (seeds * questions)
     by_seed = [sum(row) / questions for row in table]
@@ -68,4 +68,5 @@ def two_way_parts(table: list[list[float]]) -> tuple[float, float, float]:
         for q in range(questions):
             residual += (table[s][q] - by_seed[s] - by_question[q] + mean) ** 2
     residual /= (seeds - 1) * (questions - 1)
-    return mean, seed_part, (question_square - residual) / (seeds * questions)
+    noise = residual / (seeds * questions)
+    return mean, seed_part, (question_square - residual) / (seeds * questions), noise

@@ -62,12 +62,13 @@ def test_probability_of_improvement_equals_the_loop():
 def test_variance_parts_equal_the_two_way_analysis_of_variance():
     rng = np.random.default_rng(5)
     table = rng.normal(size=(4, 7)) + 3 * rng.normal(size=7)
-    mean, seed_part, question_part = two_way_parts(table.tolist())
+    mean, seed_part, question_part, noise_part = two_way_parts(table.tolist())
     assert question_part > 0
-    value, parts, _ = mean_parts([table])
+    value, parts = mean_parts([table])
     assert float(value) == pytest.approx(mean)
-    assert [float(variance) for variance, _ in parts] == pytest.approx([seed_part, question_part])
-    assert [df for _, df in parts] == [3, 6]
+    assert [float(part.variance) for part in parts] == pytest.approx([seed_part, 0.0, question_part])
+    assert [part.df for part in parts] == [3, 6, 6]
+    assert (float(parts[0].floor), parts[0].floor_df) == pytest.approx((noise_part, 18))
 
 
 def test_hierarchical_bootstrap_has_the_distribution_of_the_nested_loop():

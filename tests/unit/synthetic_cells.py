@@ -1,6 +1,6 @@
 """Summaries of cells that were never run: the shape of the real ones, numbers drawn from known truths."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,15 @@ def make_cell(
     suites: Sequence[str] = SUITES,
     questions: int = 100,
     k: int = 8,
+    ks: Mapping[str, int] | None = None,
+    greedy: bool = False,
     **changes: Any,
 ) -> dict[str, Any]:
-    """One summary. `effect` is the true gain over the base (default: EFFECTS); `changes` replace top-level keys."""
+    """One summary. `effect` is the true gain over the base (default: EFFECTS); `changes` replace top-level keys.
+
+    ks: samples per question of single suites, where they differ from k. greedy: with a greedy pass on every suite.
+    """
+    samples = k
     gain = EFFECTS[arm] if effect is None else effect
     luck = np.random.default_rng([BASES.index(base), list(EFFECTS).index(arm), seed, 7])
     shift = 0.0 if arm == "base" else gain + luck.normal(0, seed_sd)
@@ -33,7 +39,9 @@ def make_cell(
     for number, name in enumerate(suites):
         level = 0.62 - 0.11 * number + 0.05 * BASES.index(base)
         difficulty = np.random.default_rng([number, 1]).uniform(-0.25, 0.25, size=questions)
-        correct = luck.binomial(k, np.clip(level + difficulty + shift, 0.0, 1.0))
+        k = (ks or {}).get(name, samples)
+        chance = np.clip(level + difficulty + shift, 0.0, 1.0)
+        correct = luck.binomial(k, chance)
         right = int(correct.sum())
         measured[name] = {
             "k": k,
@@ -47,6 +55,9 @@ def make_cell(
             "truncated": 0.01,
             "mean_tokens": 30.0 + 8 * number,
         }
+        if greedy:
+            right = [int(c > 0.5) for c in chance]
+            measured[name]["greedy"] = {"correct": right, "truncated": 0.0, "mean_tokens": 28.0}
     cell = {
         "cell_id": f"{base}__{arm}__s{seed}",
         "spec_hash": "0" * 64,
@@ -84,15 +95,15 @@ def make_metrics(seed: int, steps: int = 60, gain: float = 0.15) -> list[dict[st
     ]
 
 
-def synthetic_table(cells: Sequence[dict[str, Any]], stamp: str = "") -> Table1:
-    """A built table of two bases beside the paper's printed rows, for pictures and notebooks."""
+def synthetic_table(cells: Sequence[dict[str, Any]], stamp: str = "", models: Sequence[str | None] = MODELS) -> Table1:
+    """A built table of two bases beside the paper's models (None: no counterpart), for pictures and notebooks."""
     arms = {"base": "base", "grpo": "GRPO", "rest_mcts": "ReST-MCTS", "gvpo": "GVPO", "gcpo_expected": "GCPO"}
     spec = TableSpec(
         id="table1",
         title="Pass@1 on five suites",
         profile="micro",
         stamp=stamp,
-        bases=tuple(BaseRow(base, model) for base, model in zip(BASES[:2], MODELS[:2], strict=True)),
+        bases=tuple(BaseRow(base, model) for base, model in zip(BASES[:2], models[:2], strict=True)),
         arms=tuple(ArmRow(arm, method, method) for arm, method in arms.items()),
         suites=tuple(SuiteColumn(suite, name, False) for suite, name in zip(SUITES, BENCHMARKS, strict=True)),
         claims=(),

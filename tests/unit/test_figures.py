@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
@@ -25,24 +26,55 @@ def intervals(axes):
     return [tuple(line.get_xdata()) for line in axes.lines if line.get_linewidth() == 2]
 
 
-def test_forest_plot_draws_our_intervals_and_the_printed_gains(table):
-    axes = table1.gains(table).axes
-    top, bottom = axes[0], axes[2]
+def test_forest_plot_draws_our_intervals_and_the_papers_multiples(table):
+    top, middle, bottom = table1.gains(table).axes[::2]
     arms = ("grpo", "gvpo", "gcpo_expected")
-    assert intervals(top) == [(table.row(BASES[0], a).gain.low, table.row(BASES[0], a).gain.high) for a in arms]
-    assert intervals(bottom) == [
-        (table.row(BASES[0], a).versus.low, table.row(BASES[0], a).versus.high) for a in arms[1:]
-    ]
-    assert diamonds(top) == [0.5, 0.9, 1.6, 2.3]
-    assert diamonds(bottom) == pytest.approx([0.4, 1.1, 1.8])
+    rows = {arm: table.row(BASES[0], arm) for arm in arms}
+    assert intervals(top) == [(row.gain.low, row.gain.high) for row in rows.values()]
+    assert intervals(middle) == [(rows[a].versus.low, rows[a].versus.high) for a in arms[1:]]
+    assert intervals(bottom) == [(rows[a].size.low, rows[a].size.high) for a in arms[1:]]
+    assert diamonds(top) == diamonds(middle) == []  # gains and gaps of other tasks are not on one axis with ours
+    assert diamonds(bottom) == pytest.approx([1.8, 24 / 13, 81 / 26, 3.2, 55 / 13, 4.6], abs=1e-5)
     assert any(text.get_text() == "not run" for text in top.texts)
 
 
-def test_band_shows_the_largest_detectable_gap(table):
-    figure = table1.gains(table)
+def test_gains_of_the_papers_own_tasks_stand_beside_ours(table):
+    top = table1.gains(replace(table, head=replace(table.head, stand_in=False))).axes[0]
+    assert diamonds(top) == [0.5, 0.9, 1.6, 2.3]
+
+
+def test_band_shows_the_largest_detectable_gap_and_the_dots_the_margin(table):
+    panel = table1.gains(table).axes[2]
     widest = max(table.row(BASES[0], arm).versus.mdg for arm in ("gvpo", "gcpo_expected"))
-    band = figure.axes[2].patches[0]
+    band = panel.patches[0]
     assert (band.get_x(), band.get_width()) == pytest.approx((-widest, 2 * widest))
+    margin = 0.1 * table.row(BASES[0], "grpo").gain.value
+    assert sorted(line.get_xdata()[0] for line in panel.lines if line.get_linestyle() == ":") == pytest.approx(
+        [-margin, margin]
+    )
+
+
+def test_ratio_without_ends_is_written_and_not_drawn(table):
+    rows = tuple(
+        replace(row, size=replace(row.size, low=None, high=None)) if row.arm == "gvpo" and row.size else row
+        for row in table.rows
+    )
+    bottom = table1.gains(replace(table, rows=rows)).axes[4]
+    assert [text.get_text() for text in bottom.texts].count("no bounds") == 1
+
+
+def test_base_without_a_counterpart_is_drawn_without_diamonds():
+    cells = make_cells(3, bases=BASES[:2], arms=("base", "grpo", "gvpo"), questions=20)
+    figure = table1.gains(build(cells, models=(None, None)))
+    assert all(diamonds(axes) == [] for axes in figure.axes)
+    assert not any("printed" in text.get_text() for text in figure.legends[0].get_texts())
+    assert not any("beside" in text.get_text() for text in figure.axes[0].texts)
+
+
+def test_greedy_scores_are_second_bars_of_the_suites():
+    cells = make_cells(3, bases=BASES[:1], arms=("base", "grpo"), questions=20, greedy=True)
+    axes = table1.suites(build(cells)).axes[0]
+    assert len(intervals(axes)) == 4
 
 
 def test_suites_have_one_panel_per_base_and_suite_without_arms_that_did_not_run(table):

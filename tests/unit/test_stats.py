@@ -8,7 +8,7 @@ from scipy import stats as scipy_stats
 
 from repro import stats
 from repro.errors import BadInput
-from repro.stats.intervals import half_width
+from repro.stats.verdicts import DIRECTIONS, SIZES
 
 
 def counts(rng, seeds=3, questions=40, k=8, shift=0.0):
@@ -76,145 +76,6 @@ def test_maj_at_k_refuses_a_class_with_two_verdicts_and_a_k_above_n():
         stats.maj_at_k(["A", "A"], [True, False], 2)
     with pytest.raises(BadInput):
         stats.maj_at_k(["A"], [True], 2)
-
-
-# --- intervals ---------------------------------------------------------------
-
-
-def test_arms_that_differ_by_a_constant_get_the_student_t_interval_of_their_seeds():
-    base = np.tile(np.arange(10), (3, 1))
-    a = stats.Counts(base + np.array([[3], [1], [2]]), 16)
-    result = stats.paired_difference([a], [stats.Counts(base, 16)])
-    low, high = stats.student_t_interval(np.array([3, 1, 2]) / 16)
-    assert (result.value, result.low, result.high) == pytest.approx((2 / 16, low, high))
-    assert result.df == pytest.approx(2) and result.seeds == 3 and result.covers == "seeds, questions, samples"
-    assert result.p == pytest.approx(scipy_stats.ttest_1samp([3, 1, 2], 0).pvalue)
-
-
-def test_interval_is_never_narrower_than_student_t_over_seed_means():
-    rng = np.random.default_rng(2)
-    for _ in range(20):
-        a, b = counts(rng), counts(rng)
-        result = stats.paired_difference([a], [b])
-        low, high = stats.student_t_interval((a.rates - b.rates).mean(axis=1))
-        assert result.high - result.low >= high - low - 1e-12
-
-
-def test_paired_difference_changes_sign_with_the_order_of_arms():
-    rng = np.random.default_rng(4)
-    a, b = counts(rng, shift=0.1), counts(rng)
-    forward, backward = stats.paired_difference([a], [b]), stats.paired_difference([b], [a])
-    assert forward.value == pytest.approx(-backward.value) and forward.value != 0
-    assert (forward.low, forward.high) == pytest.approx((-backward.high, -backward.low))
-
-
-def test_paired_difference_refuses_other_questions_seeds_or_k():
-    rng = np.random.default_rng(0)
-    for other in (counts(rng, seeds=2), counts(rng, questions=39), counts(rng, k=4)):
-        with pytest.raises(BadInput, match="want the same"):
-            stats.paired_difference([counts(rng)], [other])
-
-
-def test_one_seed_is_labelled_sampling_only():
-    rng = np.random.default_rng(0)
-    result = stats.paired_difference([counts(rng, seeds=1)], [counts(rng, seeds=1)])
-    assert result.covers == "1 seed, sampling only"
-    assert stats.arm_interval([counts(rng, seeds=1)]).covers == "1 seed, sampling only"
-
-
-def test_single_pass_of_one_seed_gets_the_wilson_interval():
-    single = stats.Counts(np.array([[1, 0, 0, 1, 1, 0, 1, 1, 1, 0]]), 1)
-    result = stats.arm_interval([single])
-    assert (result.low, result.high) == pytest.approx(stats.wilson_interval(6, 10))
-    assert stats.wilson_interval(6, 10) == pytest.approx((0.3127, 0.8318), abs=1e-4)
-
-
-def test_score_without_variance_keeps_an_interval_of_positive_width():
-    result = stats.arm_interval([stats.Counts(np.full((3, 20), 8), 8)])
-    assert result.value == 1.0 and result.high == 1.0 and 0.8 < result.low < 0.9
-
-
-def test_difference_of_identical_arms_is_zero_with_p_one():
-    arm = counts(np.random.default_rng(1))
-    result = stats.paired_difference([arm], [arm])
-    assert (result.value, result.low, result.high, result.p) == (0, 0, 0, 1)
-
-
-def test_p_value_is_below_5_percent_exactly_when_the_interval_excludes_zero():
-    rng = np.random.default_rng(8)
-    seen = set()
-    for shift in np.linspace(-0.2, 0.2, 41):
-        result = stats.paired_difference([counts(rng, seeds=4, shift=shift)], [counts(rng, seeds=4)])
-        excluded = result.low > 0 or result.high < 0
-        assert excluded == (result.p < 0.05)
-        seen.add(excluded)
-    assert seen == {True, False}
-
-
-def test_gain_over_a_checkpoint_treats_its_rows_as_repeated_samples():
-    rng = np.random.default_rng(9)
-    arm, base = counts(rng, shift=0.1), counts(rng, seeds=1)
-    pooled = stats.Counts(np.repeat(base.correct, 4, axis=0), 8)
-    one, four = stats.difference_from_checkpoint([arm], [base]), stats.difference_from_checkpoint([arm], [pooled])
-    assert one.value == pytest.approx(four.value) == pytest.approx(arm.rates.mean() - base.rates.mean())
-    assert one.se > 0 and one.seeds == 3
-    with pytest.raises(BadInput, match="same questions"):
-        stats.difference_from_checkpoint([arm], [counts(rng, questions=39)])
-
-
-def test_gain_over_a_checkpoint_covers_the_truth_about_95_percent_of_the_time():
-    rng = np.random.default_rng(10)
-    hits = 0
-    for _ in range(400):
-        difficulty = rng.uniform(0.2, 0.8, 60)
-        base = stats.Counts(rng.binomial(8, difficulty)[None], 8)
-        chance = difficulty + 0.1 + rng.normal(0, 0.02, size=(4, 1))
-        result = stats.difference_from_checkpoint([stats.Counts(rng.binomial(8, np.clip(chance, 0, 1)), 8)], [base])
-        hits += result.low <= 0.1 <= result.high
-    assert 0.92 <= hits / 400 <= 0.99
-
-
-def test_average_over_suites_weighs_suites_equally_whatever_their_size():
-    small, large = stats.Counts(np.full((2, 5), 4), 4), stats.Counts(np.zeros((2, 50), dtype=int), 4)
-    assert stats.arm_interval([small, large]).value == pytest.approx(0.5)
-
-
-def test_question_spread_widens_the_interval_although_seeds_agree():
-    unequal = np.array([[8, 0] * 20] * 3)
-    result = stats.paired_difference([stats.Counts(unequal, 8)], [stats.Counts(np.full((3, 40), 4), 8)])
-    assert result.value == 0 and result.high - result.low > 0.2
-
-
-def test_detectable_gap_is_not_fooled_by_seeds_that_agree_by_luck():
-    rng = np.random.default_rng(3)
-    correct = rng.integers(0, 9, size=(2, 50))
-    correct[1] = np.roll(correct[0], 1)  # equal seed means, different answers
-    result = stats.paired_difference([stats.Counts(correct, 8)], [stats.Counts(np.full((2, 50), 4), 8)])
-    assert result.se_floor > result.se
-
-
-def test_half_width_adds_parts_with_their_own_degrees_of_freedom():
-    parts = [(np.array(4.0), 1.0), (np.array(9.0), 99.0)]
-    wanted = np.sqrt(12.7062**2 * 4 + 1.98422**2 * 9)
-    assert float(half_width(parts)) == pytest.approx(wanted, rel=1e-4)
-
-
-def test_counts_outside_0_to_k_are_refused():
-    for bad in (np.array([[0, 9]]), np.array([[-1, 3]]), np.array([3, 4]), np.array([[3]])):
-        with pytest.raises(BadInput):
-            stats.Counts(bad, 8)
-
-
-def test_variance_components_recover_the_planted_sources():
-    rng = np.random.default_rng(6)
-    difficulty = rng.uniform(0.2, 0.8, 400)
-    seed = rng.normal(0, 0.05, size=(40, 1))
-    table = stats.Counts(rng.binomial(8, np.clip(difficulty + seed, 0, 1)), 8)
-    parts = stats.variance_components(table)
-    assert parts["one_seed"] == pytest.approx(0.05, rel=0.35)
-    assert parts["question"] == pytest.approx(np.sqrt(0.03 / 400), rel=0.15)
-    assert parts["sample"] == pytest.approx(np.sqrt(np.mean(difficulty * (1 - difficulty)) / 8 / 16000), rel=0.1)
-    assert parts["seed_x_question"] < parts["sample"]
 
 
 # --- power -------------------------------------------------------------------
@@ -327,20 +188,60 @@ def test_holm_lies_between_the_p_value_and_bonferroni(p_values):
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "mdg", "gap", "wanted"),
+    ("low", "high", "p_equivalent", "wanted"),
     [
-        (0.1, 2.0, 3.0, 1.4, "supported"),
-        (-0.5, 0.9, 1.0, 1.4, "contradicted"),  # excludes the claimed 1.4 and could have seen it
-        (-0.5, 0.9, 1.5, 1.4, "undecided (MDG 1.5)"),  # excludes it, but a gap of 1.4 would have been missed
-        (-0.5, 1.6, 1.0, 1.4, "undecided (MDG 1.0)"),  # does not exclude it
-        (-2.0, -0.1, 0.9, 1.4, "contradicted"),
-        (-2.0, -0.1, 0.9, None, "contradicted"),  # no size claimed: the sign is
-        (-2.0, 0.1, 0.9, None, "undecided (MDG 0.9)"),
-        (None, None, None, 1.4, "not tested"),
+        (0.1, 2.0, None, "supported"),
+        (0.1, 0.3, 0.001, "supported"),  # the interval decides first
+        (-2.0, -0.1, 0.5, "reversed"),
+        (-0.5, 0.9, 0.049, "equivalent"),
+        (-0.5, 0.9, 0.05, "undecided"),
+        (-0.5, 0.9, None, "undecided"),
+        (0.0, 0.9, None, "undecided"),
+        (-0.9, 0.0, None, "undecided"),
+        (None, None, 0.01, "not tested"),
     ],
 )
-def test_claim_verdicts_follow_the_closed_list(low, high, mdg, gap, wanted):
-    assert stats.claim_verdict(low, high, mdg, gap) == wanted
+def test_directions_follow_the_closed_list(low, high, p_equivalent, wanted):
+    assert stats.direction_verdict(low, high, p_equivalent) == wanted and wanted in DIRECTIONS
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "printed", "agree", "wanted"),
+    [
+        (0.9, 1.1, (2.3, 2.2), False, "contradicted"),
+        (1.01, 1.1, (2.3, 2.2), True, "undecided"),  # every seed goes the paper's way, though not as far
+        (0.9, 1.1, (2.3, 1.05), False, "undecided"),  # one reading of the paper is held, and so is no difference
+        (1.1, 2.25, (2.3, 2.2), True, "consistent"),
+        (0.9, 2.5, (2.3, 2.2), False, "undecided"),
+        (2.4, 3.0, (2.3, 2.2), True, "undecided"),
+        (2.4, 3.0, (2.3, 2.2), False, "contradicted"),
+        (None, None, (2.3, 2.2), False, "undecided"),
+        (0.9, 1.1, (), False, None),
+    ],
+)
+def test_sizes_follow_the_closed_list(low, high, printed, agree, wanted):
+    assert stats.size_verdict(low, high, printed, 1.0, agree) == wanted and wanted in (*SIZES, None)
+
+
+def test_nothing_of_a_lost_share_is_zero():
+    assert stats.size_verdict(-0.1, 0.7, (0.6,), 0.0, False) == "undecided"
+    assert stats.size_verdict(0.1, 0.7, (0.6,), 0.0, False) == "consistent"
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "wanted"),
+    [
+        (["supported"] * 3, "supported"),
+        (["equivalent"] * 3, "equivalent"),
+        (["supported", "undecided", "reversed"], "reversed"),
+        (["supported", "equivalent"], "undecided"),
+        (["supported", "not tested"], "not tested"),
+        (["not tested"] * 2, "not tested"),
+        (["undecided", "not tested"], "undecided"),
+    ],
+)
+def test_one_verdict_over_all_bases(verdicts, wanted):
+    assert stats.over_bases(verdicts, everywhere=("supported", "equivalent"), anywhere="reversed") == wanted
 
 
 def test_cell_verdicts_follow_the_closed_list():

@@ -1,0 +1,91 @@
+"""The claims of a built table as Markdown: per base the numbers and both verdicts, then the verdicts over all bases."""
+
+from repro.stats.verdicts import ALPHA, CONTRADICTED, EQUIVALENT, REVERSED, SUPPORTED
+from repro.tables.claims import ALL
+from repro.tables.model import ClaimResult, Table1
+from repro.tables.spec import RATIO
+from repro.tables.words import NOTHING, readings, signed, size
+
+
+def claims_markdown(table: Table1) -> list[str]:
+    """Lines of the section: how to read a cell, the table, what the words mean."""
+    head, by_claim = table.head, {}
+    for result in table.claims:
+        by_claim.setdefault(result.claim, {})[result.base] = result
+    greedy = any(result.greedy for result in table.claims)
+    lines = [
+        f"In a cell: difference of {head.outcome} on the average, points [95 % CI]"
+        + (", and of the greedy passes" if greedy else "")
+        + "; margin of equivalence and what this table can see (MDG); gain of the first as a multiple of the "
+        "second's, or the share of it that is lost [95 % CI], with the paper's from its averages / from its cells; "
+        "verdict on the direction; verdict on the size against the paper.",
+        "",
+        f"| claim | {' | '.join(head.bases)} | direction | size against the paper |",
+        "|---|" + "---|" * (len(head.bases) + 2),
+    ]
+    for results in by_claim.values():
+        overall = results[ALL]
+        name = f"{head.arms[overall.better]} > {head.arms[overall.worse]}" + (" (primary)" if overall.primary else "")
+        cells = [_cell(results[base], greedy) for base in head.bases]
+        words = f"**{overall.direction}** | {_bold(overall.size_verdict)}"
+        lines.append(f"| {name} | {' | '.join(cells)} | {words} |")
+    return [*lines, "", *_meaning(table)]
+
+
+def _cell(result: ClaimResult, greedy: bool) -> str:
+    if result.difference is None:
+        return result.direction
+    parts = [signed(result.difference) + (f"; greedy {signed(result.greedy)}" if greedy else "")]
+    margin = "" if result.margin is None else f"margin {abs(result.margin):.1f}; "
+    parts.append(f"{margin}MDG {result.difference.mdg:.1f}")
+    if result.size is not None:
+        shown = f"gain x {size(result.size)}" if result.size.scale == RATIO else f"lost {size(result.size)}"
+        parts.append(
+            shown + (f"; paper {readings(result.size.scale, result.size.printed)}" if result.size.printed else "")
+        )
+    if result.holm:
+        parts.append("Holm p: " + ", ".join(f"{kind} {_p(p)}" for kind, p in result.holm.items()))
+    word = "" if result.size_verdict is None else f"; size {result.size_verdict}"
+    parts.append(f"**{result.direction}**{word}")
+    return "<br>".join(parts)
+
+
+def _meaning(table: Table1) -> list[str]:
+    share = f"{100 * table.head.margin:g} % of {table.head.arms.get(table.head.reference, 'the reference')}'s gain"
+    lines = [
+        "Direction: supported, the interval of the difference lies above 0; reversed, below 0; equivalent, two "
+        f"one-sided tests at {100 * ALPHA:g} % place it within the margin, {share}, fixed in the registry. Over all "
+        "bases: supported or equivalent if every base says so, reversed if one does.",
+        "",
+        "Size: contradicted, the interval excludes the paper's size in both readings; consistent, it holds one and "
+        "excludes no difference; undecided, it holds both or has no bounds, or it excludes the paper's while every "
+        "seed goes the paper's way. Over all bases: contradicted if one base says so. `-`: the paper prints no "
+        "such size.",
+    ]
+    if any(result.holm for result in table.claims):
+        lines += [
+            "",
+            "Holm p: of the tests behind the verdicts, each kind corrected over the primary claims of this table; the "
+            "other claims are exploratory." + _not_upheld(table),
+        ]
+    return lines
+
+
+def _not_upheld(table: Table1) -> str:
+    """Names the primary verdicts that Holm's correction does not uphold."""
+    tests = {SUPPORTED: "difference", REVERSED: "difference", EQUIVALENT: "equivalence", CONTRADICTED: "size"}
+    lost = [
+        f"{table.head.arms[result.better]} > {table.head.arms[result.worse]} on {result.base} ({word})"
+        for result in table.claims
+        for word in (result.direction, result.size_verdict)
+        if word in tests and result.holm.get(tests[word], 0.0) >= ALPHA
+    ]
+    return f" Not upheld by it: {'; '.join(lost)}." if lost else ""
+
+
+def _bold(word: str | None) -> str:
+    return NOTHING if word is None else f"**{word}**"
+
+
+def _p(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.0005 else "< 0.001"

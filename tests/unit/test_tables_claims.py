@@ -1,0 +1,202 @@
+"""Claims of a built table: verdicts, ratios of gains, equivalence, Holm; greedy passes; bases without a counterpart."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from synthetic_cells import BASES, SUITES, make_cell, make_cells
+from test_tables import paper, spec
+
+from repro import stats, tables
+from repro.errors import BadInput
+from repro.paper import load_table
+from repro.stats.verdicts import DIRECTIONS, SIZES
+from repro.tables import AVERAGE, BaseRow, ClaimRow
+from repro.tables.printed import Printed
+
+
+@pytest.fixture(scope="module")
+def table():
+    return tables.build_table1(make_cells(3, bases=BASES[1:], questions=30), spec(), paper())
+
+
+def claims_of(table):
+    return {(claim.claim, claim.base): claim for claim in table.claims}
+
+
+def one_base(effects, seeds=5, **changes):
+    """A table of nano-s whose arms have these true gains over the base."""
+    cells = [
+        make_cell("nano-s", arm, seed, effect=effect, **changes)
+        for seed in range(seeds)
+        for arm, effect in {"base": 0.0, **effects}.items()
+    ]
+    return tables.build_table1(cells, spec(bases=spec().bases[:1]), paper())
+
+
+def test_every_verdict_is_a_word_of_the_closed_lists(table):
+    assert {claim.direction for claim in table.claims} <= set(DIRECTIONS)
+    assert {claim.size_verdict for claim in table.claims} <= {*SIZES, None}
+    assert claims_of(table)["gain", "all"].direction == "supported"
+
+
+def test_paper_ratios_come_from_its_averages_and_from_its_cells():
+    printed = Printed(load_table("table1"))
+    ratios = [
+        printed.ratios(model, "GCPO", "GRPO") for model in ("DeepScaleR-1.5B", "R1-Distill-1.5B", "R1-Distill-7B")
+    ]
+    assert [[round(each, 1) for each in pair] for pair in ratios] == [[4.6, 4.2], [2.3, 2.2], [2.4, 2.5]]
+    assert printed.ratios(None, "GCPO", "GRPO") == printed.ratios("R1-Distill-7B", "GCPO", "GCPO") == ()
+    assert printed.ratios("R1-Distill-7B", "GCPO", "base") == ()
+
+
+def test_paper_lost_shares_of_table_2_use_the_base_of_table_1():
+    printed = Printed(load_table("table2"))
+    lost = [
+        [round(1 - each, 2) for each in printed.ratios("DeepScaleR-1.5B", method, "GCPO")]
+        for method in ("w/o Adv. Weighting", "w/o KL Term")
+    ]
+    assert lost == [[0.61, 0.57], [0.52, 0.46]]
+    assert printed.row("DeepScaleR-1.5B", "base", AVERAGE) is None  # a gain's zero, not a row of Table 2
+
+
+def test_size_of_a_claim_is_the_ratio_of_the_gains(table):
+    claim = claims_of(table)["gvpo", "nano-s"]
+    gains = [table.row("nano-s", arm).gain.value for arm in ("gcpo_expected", "gvpo")]
+    assert claim.size.value == pytest.approx(gains[0] / gains[1])
+    assert claim.size.printed == pytest.approx((5 / 3, 5 / 3)) and claim.size.nothing == 1
+
+
+def test_lost_share_is_what_the_lesser_arm_does_not_reach():
+    sharp = one_base({"grpo": 0.1, "gvpo": 0.1, "gcpo_expected": 0.2})
+    ratio, lost = (claims_of(sharp)[name, "nano-s"].size for name in ("gvpo", "lost"))
+    assert lost.value == pytest.approx(1 - 1 / ratio.value)
+    assert (lost.low, lost.high) == pytest.approx((1 - 1 / ratio.low, 1 - 1 / ratio.high), rel=1e-4)
+    assert lost.printed == pytest.approx((0.4, 0.4)) and lost.nothing == 0
+
+
+def test_claim_against_the_base_has_a_direction_and_no_size(table):
+    claim = claims_of(table)["gain", "nano-s"]
+    assert claim.direction == "supported" and claim.size is None and claim.size_verdict is None
+
+
+def test_a_clear_loss_is_reversed_and_contradicts_the_size():
+    claim = claims_of(one_base({"grpo": 0.2, "gcpo_expected": 0.1}, seed_sd=0.001))["grpo", "nano-s"]
+    assert (claim.direction, claim.size_verdict) == ("reversed", "contradicted")
+
+
+def test_arms_of_equal_gain_are_equivalent_when_seen_sharply():
+    claim = claims_of(one_base({"grpo": 0.2, "gcpo_expected": 0.2}, seed_sd=0.0005, k=64, seeds=8))["grpo", "nano-s"]
+    assert (claim.direction, claim.size_verdict) == ("equivalent", "contradicted")
+    assert claim.margin == pytest.approx(2.0, abs=0.3) and claim.p["equivalence"] < 0.05
+
+
+def test_size_is_never_contradicted_where_every_seed_goes_the_way_of_the_paper():
+    built = one_base({"grpo": 0.2, "gcpo_expected": 0.23}, seed_sd=0.0005, k=64)
+    claim = claims_of(built)["grpo", "nano-s"]
+    assert claim.size.high < min(claim.size.printed)  # 2.5 in the paper, about 1.15 here
+    assert (claim.direction, claim.size_verdict) == ("supported", "undecided")
+
+
+def test_a_gain_as_many_times_the_rivals_as_in_the_paper_is_consistent():
+    claim = claims_of(one_base({"grpo": 0.08, "gcpo_expected": 0.2}, seed_sd=0.001, k=32))["grpo", "nano-s"]
+    assert (claim.direction, claim.size_verdict) == ("supported", "consistent")
+
+
+def test_holm_corrects_each_kind_of_test_over_the_primary_claims_of_all_bases(table):
+    primary = [claim for claim in table.claims if claim.primary and claim.difference]
+    assert len(primary) == 4
+    for kind in ("difference", "equivalence", "size"):
+        wanted = stats.holm([claim.p[kind] for claim in primary])
+        assert [claim.holm[kind] for claim in primary] == pytest.approx(wanted)
+    assert all(claim.holm == {} for claim in table.claims if not claim.primary or claim.base == "all")
+    assert all(claim.p["difference"] == claim.difference.p for claim in primary)
+
+
+def test_markdown_names_primary_verdicts_that_holm_does_not_uphold(table):
+    lost = [
+        replace(c, direction="supported", holm={**c.holm, "difference": 0.2})
+        if (c.claim, c.base) == ("grpo", "nano-s")
+        else c
+        for c in table.claims
+    ]
+    text = tables.to_markdown(replace(table, claims=tuple(lost)))
+    assert "Not upheld by it: GCPO > GRPO on nano-s (supported)" in text
+
+
+def test_claim_on_an_unknown_arm_is_refused():
+    with pytest.raises(BadInput, match="names an arm outside table1"):
+        tables.build_table1([], spec(claims=(ClaimRow("x", "y", "gcpo_expected", "ppo"),)), paper())
+
+
+# --- greedy ------------------------------------------------------------------
+
+
+def test_greedy_scores_and_gains_are_those_of_the_greedy_passes():
+    cells = make_cells(3, bases=["nano-s"], questions=30, greedy=True)
+    built = tables.build_table1(cells, spec(bases=spec().bases[:1]), paper())
+    right = {
+        arm: np.mean([c["suites"][s]["greedy"]["correct"] for c in cells if c["arm"] == arm for s in SUITES])
+        for arm in ("base", "grpo")
+    }
+    row = built.row("nano-s", "grpo")
+    assert row.greedy.value == pytest.approx(100 * right["grpo"])
+    assert row.greedy_gain.value == pytest.approx(100 * (right["grpo"] - right["base"]))
+    assert row.greedy.covers == "seeds, questions"
+    assert built.row("nano-s", "base").greedy.covers == "one checkpoint: questions"
+    claim = claims_of(built)["grpo", "nano-s"]
+    assert claim.greedy is not None and "; greedy " in tables.to_markdown(built)
+
+
+def test_greedy_is_a_dash_where_a_single_cell_of_an_arm_lacks_it():
+    cells = [make_cell("nano-s", arm, seed, questions=30, greedy=(arm, seed) != ("grpo", 1))
+             for arm in ("base", "grpo", "gvpo") for seed in range(3)]  # fmt: skip
+    built = tables.build_table1(cells, spec(bases=spec().bases[:1]), paper())
+    assert built.row("nano-s", "grpo").greedy is None and built.row("nano-s", "gvpo").greedy is not None
+    assert built.row("nano-s", "grpo").ours is not None
+
+
+def test_table_without_greedy_passes_shows_a_dash_for_every_arm(table):
+    assert all(row.greedy is None and row.greedy_gain is None for row in table.rows)
+    line = next(each for each in tables.to_markdown(table).splitlines() if each.startswith("|  | GRPO |"))
+    assert line.split(" | ")[5].strip() == "-"
+
+
+# --- k per suite -------------------------------------------------------------
+
+
+def test_suites_may_differ_in_samples_and_the_average_is_their_plain_mean():
+    ks = {SUITES[0]: 16, SUITES[4]: 2}
+    cells = make_cells(3, bases=["nano-s"], questions=30, k=4, ks=ks)
+    built = tables.build_table1(cells, spec(bases=spec().bases[:1]), paper())
+    assert built.head.k == {**dict.fromkeys(SUITES, 4), **ks}
+    values = [built.row("nano-s", "grpo", suite).ours.value for suite in SUITES]
+    assert built.row("nano-s", "grpo").ours.value == pytest.approx(np.mean(values))
+    text = tables.to_markdown(built)
+    assert f"{SUITES[0]} avg@16" in text and f"{SUITES[4]} avg@2" in text and "ours: avg@k [95 % CI]" in text
+    assert "3 x 2 to 16" in text and tables.to_csv(built).count(",16,0 1 2,") > 0
+
+
+# --- bases without a counterpart ---------------------------------------------
+
+
+def test_base_without_a_counterpart_gets_dashes_and_directions_only():
+    cells = make_cells(3, bases=["nano-s"], questions=30)
+    built = tables.build_table1(cells, spec(bases=(BaseRow("nano-s", None),)), paper())
+    assert all(row.printed is None and row.printed_gain is None and row.independent is None for row in built.rows)
+    assert all(claim.size_verdict is None for claim in built.claims)
+    assert claims_of(built)["gain", "nano-s"].direction == "supported"
+    text = tables.to_markdown(built)
+    assert (
+        "| nano-s (no counterpart in the paper) | base | - | - |" in text and "none" not in text.split("## Suites")[0]
+    )
+    assert "; paper " not in text and "; size " not in text
+    assert tables.to_latex(built) and "nano-s,," in tables.to_csv(built)
+
+
+def test_over_all_bases_the_size_is_judged_where_the_paper_has_one():
+    bases = (spec().bases[0], BaseRow("nano-m", None))
+    built = tables.build_table1(make_cells(3, bases=BASES[1:], questions=30), spec(bases=bases), paper())
+    claims = claims_of(built)
+    assert claims["gvpo", "nano-m"].size_verdict is None
+    assert claims["gvpo", "all"].size_verdict == claims["gvpo", "nano-s"].size_verdict
