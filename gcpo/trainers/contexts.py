@@ -69,10 +69,10 @@ def context_layout(trainer: Any) -> ContextLayout:
     needs_ids = settings.template is None
     marker = _text_marker(trainer, settings.marker, prompt)
     if settings.view == "final_answer" or args.feature_position == "answer_marker":
-        _token_ids(tokenizer, settings.marker, "answer_marker")  # refuses what the tokenizer cannot write
+        token_ids(tokenizer, settings.marker, "answer_marker")  # refuses what the tokenizer cannot write
     layout = ContextLayout(
-        separator_ids=_token_ids(tokenizer, args.candidate_separator, "candidate_separator") if needs_ids else [],
-        closing_ids=_token_ids(tokenizer, closing, "closing_separator") if needs_ids else [],
+        separator_ids=token_ids(tokenizer, args.candidate_separator, "candidate_separator") if needs_ids else [],
+        closing_ids=token_ids(tokenizer, closing, "closing_separator") if needs_ids else [],
         marker_ids=marker,
         eos_ids=list(trainer.eos_token_ids),
         view=settings.view,
@@ -109,7 +109,7 @@ def _check_budget(args: Any, layout: ContextLayout) -> None:
         )
 
 
-def _token_ids(tokenizer: Any, text: str, name: str) -> Ids:
+def token_ids(tokenizer: Any, text: str, name: str) -> Ids:
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     if not ids or tokenizer.unk_token_id in ids:
         raise ValueError(f"{name} {text!r} is not in the tokenizer's vocabulary; want a text that it can encode")

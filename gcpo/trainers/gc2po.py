@@ -25,8 +25,8 @@ from gcpo.gc2po.episodes import OUTSIDE, Episodes, choose_scored, final_answer, 
 from gcpo.gc2po.perturbation import CachedRows, Suffix, decoder_layer, directions, read_answers
 from gcpo.scm import Ids, strip_eos
 from gcpo.shared_kv.keys import token_logps
+from gcpo.trainers.contexts import token_ids
 from gcpo.trainers.gc2po_config import GC2POConfig, gc2po_form_name
-from gcpo.trainers.gcpo_policy import _token_ids
 from gcpo.trainers.grpo import PaperGRPOConfig, PaperGRPOTrainer
 from gcpo.trainers.pooled_policy import causal_lm, recorded_cache
 
@@ -56,7 +56,7 @@ class GC2POTrainer(PaperGRPOTrainer):
         model = self._causal_lm()
         if self.args.reads_answers:
             decoder_layer(model, self.args.latent_layer)
-            self._prefix = _token_ids(self.processing_class, self.args.answer_prefix, "answer_prefix")
+            self._prefix = token_ids(self.processing_class, self.args.answer_prefix, "answer_prefix")
 
     def _causal_lm(self) -> PreTrainedModel:
         return causal_lm(self, self.model)

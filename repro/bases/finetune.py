@@ -12,6 +12,7 @@ Does not: evaluate, use more than one process, or change the source folder.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -20,7 +21,7 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -29,12 +30,16 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 import transformers
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from repro.tasks import words
-from repro.tasks.words import chat_messages, training_problems
+from repro.bases.packaged import ensure_packaged, find_gguf, packaged_path
+from repro.closure import code_hash
+from repro.errors import BadInput
+from repro.paths import cache_dir
+from repro.tasks.words.problem import chat_messages
+from repro.tasks.words.suites import training_problems
 
 RECORD = "base.json"  # written last
 WEIGHTS = "model.safetensors"
@@ -171,18 +176,50 @@ def rate_at(step: int, steps: int, spec: FinetuneSpec) -> float:
     return warmup * (1 - (1 - spec.final_rate) * step / max(1, steps - 1))
 
 
-def finetuned_path(spec: FinetuneSpec, source: Path, parent: Path) -> Path:
-    """Where the result lives below `parent`: a hash of the spec, the source's weights and the code that decides."""
-    text = json.dumps(spec.model_dump(mode="json"), sort_keys=True) + weights_hash(source) + recipe_hash()
-    return parent / f"finetuned-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+class BaseSpec(FinetuneSpec):
+    """A fine-tuned base of a profile: its name and the packaged model it starts from."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    source: str = Field(description="a model of repro.bases.packaged")
+
+
+def resolve_bases(tree: Mapping[str, Mapping[str, Any]]) -> dict[str, BaseSpec]:
+    """Specs by name from a profile's mapping name -> fields. Raises BadInput with one line on an impossible field."""
+    specs = {}
+    for name, fields in tree.items():
+        try:
+            specs[name] = BaseSpec.model_validate({"name": name, **fields})
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "spec"
+            raise BadInput(f"base {name}: {where}: {first['msg']}") from None
+        find_gguf(specs[name].source)
+    return specs
+
+
+def base_path(spec: BaseSpec) -> Path:
+    """Where the base lives in the cache: its name and a hash of spec, source and code. It need not exist."""
+    text = json.dumps(spec.model_dump(mode="json"), sort_keys=True) + packaged_path(spec.source).name + recipe_hash()
+    return cache_dir() / "bases" / f"{spec.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def recipe_hash() -> str:
-    """Hash of what decides the weights besides spec and source: this module, the word problems, reasoning-gym."""
-    files = [Path(__file__), *sorted(Path(words.__file__).parent.glob("*.py"))]
-    digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in files))
-    digest.update(importlib.metadata.version("reasoning-gym").encode())
-    return digest.hexdigest()
+    """Hash of what decides the weights besides spec and source: the code, and reasoning-gym."""
+    text = code_hash(("repro.bases.finetune",)) + importlib.metadata.version("reasoning-gym")
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def ensure_base(spec: BaseSpec, *, threads: int = 1, progress: Progress | None = None) -> Path:
+    """The cached folder of a base, made first if it is missing or damaged. Two processes make it once."""
+    folder = base_path(spec)
+    if is_whole(folder):
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_name(f".{folder.name}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the holder dies
+        if not is_whole(folder):
+            make_finetuned(spec, ensure_packaged(spec.source), folder, threads=threads, progress=progress)
+    return folder
 
 
 def weights_hash(folder: Path) -> str:

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from repro.errors import BadInput
+from repro.verbs.common import Parents
 
 _SETTINGS = ("answer_marker", "candidate_view", "integration_template")
 
 
-def add_parser(verbs: Any, as_json: argparse.ArgumentParser) -> None:
+def add(verbs: Any, parents: Parents) -> None:
     """Add the verb `show-context`."""
     parser = verbs.add_parser(
         "show-context",
-        parents=[as_json],
+        parents=[parents.as_json],
         help="print what GCPO lets a model read: candidates of one question in context",
     )
     parser.add_argument("--model", required=True, help="a folder or hub id")
@@ -29,6 +30,7 @@ def add_parser(verbs: Any, as_json: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the candidates (default 0)")
     for name in _SETTINGS:
         parser.add_argument(f"--{name.replace('_', '-')}", help=f"GCPOConfig's {name} (default: what the prompts are)")
+    parser.set_defaults(call=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -67,12 +69,13 @@ def show_context(
 
     from gcpo import GCPOConfig, GCPOTrainer, trl_adapter
     from gcpo.scm import Group
-    from repro.bases.tokenizer import load_tokenizer
+    from repro.bases.load import load_tokenizer
+    from repro.device import decide
 
     with tempfile.TemporaryDirectory() as folder:
         try:
             config = GCPOConfig(
-                output_dir=folder, use_cpu=not torch.cuda.is_available(), num_generations=n, beta=0.0,
+                output_dir=folder, use_cpu=decide().type == "cpu", num_generations=n, beta=0.0,
                 per_device_train_batch_size=n, gradient_accumulation_steps=1, max_completion_length=max_new_tokens,
                 max_steps=1, disable_tqdm=True, **settings,
             )  # fmt: skip

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.tasks.words.grading import final_answer, grade
-from repro.tasks.words.problem import WordProblem, chat_messages
-from repro.tasks.words.suites import SUITES, load_suite, training_problems
-
 from repro.config import TaskSpec
 from repro.tasks.encoding import stop_token_ids
 from repro.tasks.protocol import Question, Response, Verdict
+from repro.tasks.words.grading import final_answer, grade
+from repro.tasks.words.problem import WordProblem, chat_messages
+from repro.tasks.words.suites import SUITES, load_suite, training_problems
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
