@@ -152,7 +152,10 @@ def check(profile: Profile, cells: list[Cell]) -> None:
     for kind in dict.fromkeys(ref.kind for ref in profile.bases.values() if ref.made):
         base_specs(profile, kind)
     for suite in profile.tasks.suites:
-        profile.evaluate.samples_of(suite)
+        if profile.evaluate.samples_of(suite) < 2:
+            raise BadInput(
+                f"evaluate.samples of {suite} is 1; want at least 2, or a table has no sampling noise to know"
+            )
     with make_taskset(profile.tasks) as tasks:
         for base in dict.fromkeys(cell.base for cell in cells if cell.trained):
             tasks.training_questions(base, 0, 1)

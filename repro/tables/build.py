@@ -92,9 +92,10 @@ def _summary(base: BaseRow, arm: ArmRow, spec: TableSpec, measured: Measured) ->
     for cell in cells:
         for suite in cell["suites"].values():
             reasons.update(suite["reasons"])
+    entries = [suite for cell in cells for suite in cell["suites"].values()]
     means = {
-        key: float(np.mean([suite[key] for cell in cells for suite in cell["suites"].values()]))
-        for key in ("pass_at_k", "maj_at_k", "truncated", "mean_tokens")
+        key: float(np.mean(found)) if (found := [each[key] for each in entries if each[key] is not None]) else None
+        for key in ("pass_at_k", "maj_at_k", "truncated", "mean_tokens")  # code has no votes
     }
     return ArmSummary(
         base=base.id,
@@ -105,7 +106,7 @@ def _summary(base: BaseRow, arm: ArmRow, spec: TableSpec, measured: Measured) ->
         iqm=_with_interval(stats.iqm, scores, scale=100),
         improvement=improvement,
         pass_at_k=100 * means["pass_at_k"],
-        maj_at_k=100 * means["maj_at_k"],
+        maj_at_k=None if means["maj_at_k"] is None else 100 * means["maj_at_k"],
         truncated=100 * means["truncated"],
         mean_tokens=means["mean_tokens"],
         reasons=dict(sorted(reasons.items())),

@@ -169,7 +169,15 @@ def _aggregates(table: Table1) -> list[str]:
         iqm = "{:.1f} [{:.1f}, {:.1f}]".format(*arm.iqm)
         better = NOTHING if arm.improvement is None else "{:.2f} [{:.2f}, {:.2f}]".format(*arm.improvement)
         spread = NOTHING if arm.seed_sd is None else f"{arm.seed_sd:.2f}"
-        cells = [arm.base, head.arms[arm.arm], iqm, better, f"{arm.pass_at_k:.1f}", f"{arm.maj_at_k:.1f}", spread]
+        cells = [
+            arm.base,
+            head.arms[arm.arm],
+            iqm,
+            better,
+            f"{arm.pass_at_k:.1f}",
+            "-" if arm.maj_at_k is None else f"{arm.maj_at_k:.1f}",
+            spread,
+        ]
         lines.append(f"| {' | '.join([*cells, f'{arm.truncated:.1f} %', f'{arm.mean_tokens:.1f}'])} |")
     return lines
 
