@@ -30,13 +30,14 @@ _HIDDEN = re.compile(r"\w*phantom|tag|label|cline|require")  # nothing of the ar
 _FIRST_HIDDEN = re.compile(r"style|class|cssId|href|(?:text)?color|(?:raise|scale|rotate|par|color)box")
 _TWO_HIDDEN = re.compile(r"(?:fcolor|resize)box")
 _NOTE = re.compile(r"(?:over|under)set|stackrel")  # layout where the note is blank
+_ARGUMENT = re.compile(r"[\s*]*(?P<start>\{|\\(?:[a-zA-Z]+|.)|[^\s{}])")
 _OPTION = re.compile(r"\s*\[[^][]*\]")
 _TABULAR = re.compile(r"(?!eqn)\w*(?:matrix|array|cases|tabular)")
 _RELATION_AHEAD = re.compile(r"[\s&]*(?:=|<|>|\\(?:l|g)eq?|\\approx|\\equiv|\\end|\Z)")
 
 
 class LayoutError(ValueError):
-    """A layout command without its argument."""
+    """A layout command without its argument, or an argument without its end."""
 
 
 def group_end(text: str, start: int) -> int:
@@ -164,10 +165,12 @@ class _Page:
             self.pos = option.end()
 
     def argument(self) -> str:
-        """Take the brace group ahead out of the text."""
-        start = self.pos + len(self.text[self.pos :]) - len(self.text[self.pos :].lstrip(" *"))
-        end = group_end(self.text, start) if self.text.startswith("{", start) else -1
-        if end < 0:
+        """Take the argument ahead out of the text: a brace group, else one token."""
+        ahead = _ARGUMENT.match(self.text, self.pos)
+        if ahead is None:
             raise LayoutError("a layout command without its argument")
-        self.pos = end + 1
-        return self.text[start + 1 : end]
+        end = group_end(self.text, ahead.start("start")) + 1 if ahead["start"] == "{" else ahead.end()
+        if not end:
+            raise LayoutError("an argument without its closing brace")
+        self.pos = end
+        return self.text[ahead.start("start") : end].strip("{}")

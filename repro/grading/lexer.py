@@ -61,7 +61,10 @@ _CLOSING_MARKS = re.compile(r"(?<!\\)[.$\s]+$")
 _FRACTION_SIDE = re.compile(r"\[[lcr]\]")  # \cfrac[l]{1}{2}
 _NEXT_ITEM = re.compile(r"\s*(?:-?\s?\d|[a-zA-Z]\w*\s*=)")
 
-_TEXT_COMMAND = re.compile(r"\\(?:text[a-z]*|math[a-z]+|[mhf]box|rm|boldsymbol|bm|pmb|operatorname|emph|underline)")
+_FONTS = "(?:normal|(?:bf|it|rm|sf|tt|sc|sl|md|up|bb|cal|scr|frak)+)"
+_TEXT_COMMAND = re.compile(
+    rf"\\(?:text{_FONTS}?|math{_FONTS}|[mhf]box|rm|boldsymbol|bm|pmb|operatorname|emph|underline)"
+)
 _UPRIGHT_GREEK = re.compile(r"\\(?:up|text)([a-z]+)")  # \uppi, \textmu
 _WEAK_RELATION = re.compile(r"\\([lg])e(?:q|qq|qslant|slant)")
 _UPRIGHT_WORDS = frozenset((r"\text", r"\mbox", r"\mathrm", r"\textrm"))  # a letter in them may be a unit
@@ -71,7 +74,7 @@ _SPELLINGS = {
     r"\lbrace": r"\{", r"\rbrace": r"\}", r"\reals": r"\mathbb{R}", r"\mod": r"\pmod", r"\bmod": r"\pmod",
     r"\cdots": r"\ldots", r"\dots": r"\ldots",
 }  # fmt: skip
-_SIGNS = {r"\%": "%", r"\colon": ":", r"\ast": "*"}
+_SIGNS = {r"\%": "%", r"\colon": ":", r"\ast": "*", r"\textsuperscript": "^", r"\textsubscript": "_"}
 _CONJUNCTIONS = {r"\land": "and", r"\wedge": "and", r"\lor": "or", r"\vee": "or"}
 
 

@@ -89,3 +89,12 @@ def as_matrix(node: Node) -> Node | None:
 def adds_unlike(node: Node) -> bool:
     """Whether a matrix is added to something that is none."""
     return any(part.kind == "add" and len({contains(arg, "matrix") for arg in part.args}) == 2 for part in walk(node))
+
+
+def is_proper_fraction(node: Node) -> bool:
+    """A fraction of literal whole numbers below one, as in a mixed number."""
+    return (
+        node.kind == "div"
+        and all(part.kind == "num" and part.value.denominator == 1 for part in node.args)
+        and 0 < node.args[0].value < node.args[1].value
+    )

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from repro.grading import units
 from repro.grading import vocabulary as words
 from repro.grading.lexer import Token, tokenize
-from repro.grading.nodes import Node, num, symbols
+from repro.grading.nodes import Node, is_proper_fraction, num, symbols
 from repro.grading.operands import DECORATIONS, MAX_DEPTH, Operands, WordsMatter, in_base, reals_but_zero
 from repro.grading.tables import END, ParseError
 
@@ -189,13 +189,16 @@ class Parser(Operands):
         fraction_follows = self.at(r"\frac")
         spaced = self.peek().spaced
         follows_number = self.peek().kind == "num"
+        start = self.pos
         right = self.power()
+        group = self.tokens[start : self.pos]
+        fraction_follows |= group[0].value == "{" and any(token.value == r"\over" for token in group)
         if left.kind == "num" and left.value.denominator == 1 and left.value >= 0:
             if follows_number and spaced and self.at("/") and self.peek(1).kind == "num":  # 1 3/5
                 self.pos += 1
                 right = Node("div", (right, self.power()))
                 fraction_follows = True
-            if fraction_follows and _is_proper_fraction(right):
+            if fraction_follows and is_proper_fraction(right):
                 return Node("add", (left, right), "mixed")
         if follows_number and (left.kind == "num" or left.value == "mixed"):
             raise ParseError("two numbers side by side")
@@ -389,12 +392,3 @@ class Parser(Operands):
         if node.kind == "sym":
             return Node("sym", (), f"{node.value}_{name.replace(' ', '')}")
         return in_base(node, name)
-
-
-def _is_proper_fraction(node: Node) -> bool:
-    """A fraction of literal whole numbers below one, as in a mixed number."""
-    return (
-        node.kind == "div"
-        and all(part.kind == "num" and part.value.denominator == 1 for part in node.args)
-        and 0 < node.args[0].value < node.args[1].value
-    )

@@ -72,8 +72,14 @@ def translate(text: str) -> str:
     """The text in ASCII wherever a sign has a meaning here; other signs stay as they are."""
     if text.isascii():
         return text
-    plain = "".join(map(_latex, text))
-    return plain.replace("}^{", "").replace("}_{", "")  # powers and indices of several characters
+    out = [""]
+    for char in text:
+        piece = _latex(char)
+        if len(piece) > 2 and piece[:2] in ("^{", "_{") and out[-1].startswith(piece[:2]):
+            out[-1] = out[-1][:-1] + piece[2:]  # a power or index of several characters
+        else:
+            out.append(piece)
+    return "".join(out)
 
 
 @cache

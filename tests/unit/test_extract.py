@@ -45,9 +45,9 @@ def test_ten_times_the_text_costs_about_ten_times_the_time(unit):
         text = unit * count
         times = []
         for _ in range(5):
-            start = time.perf_counter()
+            start = time.process_time()
             last_box(text)
-            times.append(time.perf_counter() - start)
+            times.append(time.process_time() - start)
         return min(times)
 
     small, large = seconds(4_000), seconds(40_000)
