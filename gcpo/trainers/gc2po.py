@@ -139,6 +139,7 @@ class GC2POTrainer(PaperGRPOTrainer):
                 max_episodes=args.max_episodes,
                 min_tokens=args.min_episode_tokens,
                 outside=args.outside_credit,
+                latent_position=args.latent_position,
             )
             for ids in completions
         ]
