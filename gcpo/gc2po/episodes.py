@@ -100,6 +100,8 @@ def find_episodes(
     """
     if segmentation not in SEGMENTATIONS:
         raise ValueError(f"segmentation is {segmentation!r}; want one of {SEGMENTATIONS}")
+    if latent_position not in LATENT_POSITIONS:
+        raise ValueError(f"latent_position is {latent_position!r}; want one of {LATENT_POSITIONS}")
     text = "".join(texts[:ended])
     starts = list(accumulate(map(len, texts), initial=0))[:-1]
     answer = text.rfind(marker)

@@ -162,7 +162,7 @@ class GC2POTrainer(PaperGRPOTrainer):
                         )
                         for start in range(0, len(ids), size)
                     ]
-                return torch.cat(parts).float()
+                return torch.cat(parts)
             return trl_adapter.per_token_logps(
                 self,
                 self.model,

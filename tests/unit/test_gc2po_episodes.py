@@ -110,7 +110,9 @@ def test_a_token_with_the_end_of_one_tag_and_the_start_of_the_next_is_in_one_epi
     assert found(texts, segmentation="tags", delimiter=None).segments == [0, 0, 0, 1, 1]
 
 
-def test_an_unknown_segmentation_is_refused() -> None:
+def test_an_unknown_segmentation_or_latent_position_is_refused() -> None:
+    with pytest.raises(ValueError, match="latent_position is 3; want one of"):
+        found("1;2", latent_position=3)
     with pytest.raises(ValueError, match="segmentation is 'sentences'; want one of"):
         found("1;2", segmentation="sentences")
 
