@@ -17,10 +17,11 @@ import torch
 
 SEGMENTATIONS = ("tags", "blank_line", "delimiter")
 OUTSIDE_CREDITS = ("episode", "sequence", "none")
+LATENT_POSITIONS = ("end", "content")
 OUTSIDE = -1  # the segment of a token in no episode
 PROMPT_END = -1  # the latent of an episode without a token of its own: the last token of the prompt
 
-_TAGS = re.compile(r"<episode_(\d+)>.*?</episode_\1>", re.DOTALL)
+_TAGS = re.compile(r"<episode_(\d+)>.*?(</episode_\1>)", re.DOTALL)
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n\s*")
 
 # ASSUMED wording: L2T describes its request (one logical move per numbered segment, at most 30) and prints no prompt
@@ -43,7 +44,7 @@ class Episodes:
     """The episodes of one completion of T tokens.
 
     segments: [T], the number 0..K-1 of each token's episode, or `OUTSIDE`. latents: [K], the index of the token whose
-    hidden state stands for the episode, its last one before the answer, or `PROMPT_END`. parsed: whether the marks that
+    hidden state stands for the episode, always before the answer, or `PROMPT_END`. parsed: whether the marks that
     were asked for are there; without them the completion is one episode.
     """
 
@@ -85,25 +86,31 @@ def find_episodes(
     max_episodes: int,
     min_tokens: int,
     outside: str,
+    latent_position: str,
 ) -> Episodes:
     """The episodes of a completion, from the text of each of its tokens, of which the first `ended` precede its EOS.
 
     "tags": matching pairs of numbered tags. "blank_line", "delimiter": contiguous, each ends with the mark; one shorter
     than `min_tokens` joins the next. More than `max_episodes`: the rest belongs to the last one.
     No episode holds the answer's own tokens, from the last `marker` on: behind the answer its latent would be asked for
-    what has just been said. `outside` says what the tokens in no episode belong to: "episode", the episode before them
-    (the first one for those in front); otherwise `OUTSIDE`. Without marks, or without reasoning, K is 1.
+    what has just been said. latent_position: "end", an episode's last token, or "content", the last one before its mark
+    (its last token where it has no mark, or nothing before it).
+    outside: what the tokens in no episode belong to: "episode", the episode before them (the first one for those in
+    front); otherwise `OUTSIDE`. Without marks, or without reasoning, K is 1.
     """
     if segmentation not in SEGMENTATIONS:
         raise ValueError(f"segmentation is {segmentation!r}; want one of {SEGMENTATIONS}")
+    if latent_position not in LATENT_POSITIONS:
+        raise ValueError(f"latent_position is {latent_position!r}; want one of {LATENT_POSITIONS}")
     text = "".join(texts[:ended])
     starts = list(accumulate(map(len, texts), initial=0))[:-1]
     answer = text.rfind(marker)
     content = ended if answer < 0 else _token_at(starts, answer)
     reasoning = "".join(texts[:content])
     if segmentation == "tags":
-        marks = [match.span() for match in _TAGS.finditer(reasoning)]
-        spans = _apart([(_token_at(starts, a), _token_at(starts, b - 1)) for a, b in marks])
+        tags = list(_TAGS.finditer(reasoning))
+        marks = [match.span(2) for match in tags]
+        spans = _apart([(_token_at(starts, tag.start()), _token_at(starts, tag.end() - 1)) for tag in tags])
     else:
         pattern = _BLANK_LINE if segmentation == "blank_line" else re.compile(re.escape(delimiter))
         marks = [match.span() for match in pattern.finditer(reasoning)]
@@ -121,7 +128,10 @@ def find_episodes(
         for place, number in enumerate(segments):
             if number == OUTSIDE:
                 segments[place] = segments[place - 1] if place else 0
-    return Episodes(segments, [last for _, last in spans], parsed=bool(marks))
+    before = {_token_at(starts, b - 1): _token_at(starts, a) - 1 for a, b in marks if latent_position == "content"}
+    latents = [before.get(last, last) for _, last in spans]
+    latents = [last if at < first else at for at, (first, last) in zip(latents, spans, strict=True)]
+    return Episodes(segments, latents, parsed=bool(marks))
 
 
 def _token_at(starts: list[int], character: int) -> int:

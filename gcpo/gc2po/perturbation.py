@@ -125,9 +125,9 @@ class Suffix:
 class Readings:
     """What the copies of every episode gave. The copy axis has the clean one first, then M perturbed ones.
 
-    logps, real: [rows, C, 1 + M, A, longest], log π of the tokens of each answer, and which exist; states: [rows, C,
-    1 + M, dim], at the position that predicts the answer; latents: [rows, C, dim]; tokens: how many were run. C is the
-    largest number of episodes of a row; a row's own come first.
+    logps, real: [rows, C, 1 + M, A, longest], log π of the tokens of each answer, and which exist. states: [rows, C,
+    1 + M, dim], at the position that predicts the answer; latents: [rows, C, dim]; both in the model's dtype. tokens:
+    how many were run. C is the largest number of episodes of a row; a row's own come first.
     """
 
     logps: Tensor
@@ -190,8 +190,8 @@ def read_answers(
     return Readings(
         logps=logps[(*(index[..., None, None] for index in grid), where, targets)],
         real=real,
-        states=states[:, :, :, 0].float(),
-        latents=seen[0].unflatten(1, (episodes, copies))[:, :, 0].float(),
+        states=states[:, :, :, 0],
+        latents=seen[0].unflatten(1, (episodes, copies))[:, :, 0],
         tokens=sum(len(own) * copies * len(s.ids) for own, s in zip(latents, suffixes, strict=True)),
     )
 

@@ -139,6 +139,7 @@ class GC2POTrainer(PaperGRPOTrainer):
                 max_episodes=args.max_episodes,
                 min_tokens=args.min_episode_tokens,
                 outside=args.outside_credit,
+                latent_position=args.latent_position,
             )
             for ids in completions
         ]
@@ -161,7 +162,7 @@ class GC2POTrainer(PaperGRPOTrainer):
                         )
                         for start in range(0, len(ids), size)
                     ]
-                return torch.cat(parts).float()
+                return torch.cat(parts)
             return trl_adapter.per_token_logps(
                 self,
                 self.model,

@@ -10,13 +10,14 @@ import math
 from dataclasses import dataclass
 
 from gcpo.gc2po.credit import TOKEN_WEIGHTS, TRIM_SIDES
-from gcpo.gc2po.episodes import OUTSIDE_CREDITS, SEGMENTATIONS
+from gcpo.gc2po.episodes import LATENT_POSITIONS, OUTSIDE_CREDITS, SEGMENTATIONS
 from gcpo.gc2po.reward import EFFECTIVENESS_FORMS, EPISODIC_REWARDS
 from gcpo.trainers.grpo import PaperGRPOConfig
 
 _CHOICES = {
     "segmentation": SEGMENTATIONS,
     "outside_credit": OUTSIDE_CREDITS,
+    "latent_position": LATENT_POSITIONS,
     "effectiveness": EFFECTIVENESS_FORMS,
     "episodic_reward": EPISODIC_REWARDS,
     "token_weights": TOKEN_WEIGHTS,
@@ -55,6 +56,9 @@ class GC2POConfig(PaperGRPOConfig):
     # Not stated: ASSUMED on, one more option with the mass that the group's answers leave; without it a group of one
     # distinct answer is stable whatever happens
     answer_other: bool = True
+    # "the last token's latent of an episode", in a third-party reading; that of the closing tag in L2T's released code
+    # ("end"). "content": the token before the mark, since nothing later may read a state that holds no part of the step
+    latent_position: str = "end"
     # Not stated: ASSUMED floor(2L/3); a state after the last layer would reach no later token
     latent_layer: int | None = None
 
@@ -163,6 +167,7 @@ def gc2po_form_name(config: GC2POConfig) -> str:
         "segmentation": "episodes",
         "outside_credit": "outside",
         "answer_other": "other",
+        "latent_position": "at",
         "latent_layer": "layer",
         "perturbation_size": "rho",
         "num_perturbations": "M",

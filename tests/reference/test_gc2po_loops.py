@@ -130,7 +130,7 @@ def of_row(rollout: dict[str, Any], name: str, row: int) -> list[int]:
         {},
         {"episodic_reward": "non_causal", "extra_batch_size": 3},
         {"effectiveness": "variability", "answer_other": False},
-        {"steps_per_generation": 3, "length_neutral": True},
+        {"steps_per_generation": 3, "length_neutral": True, "latent_position": "content"},
     ],
     ids=["causal", "non_causal", "variability", "TRL's old log-probs"],
 )
@@ -152,13 +152,16 @@ def test_the_advantages_of_a_rollout_equal_the_loops(
         train_dataset=toy_dataset.map(lambda row: {"prompt": row["prompt"][4 * (int(row["digit"]) % 2) :]}),
         **settings,
     )  # fmt: skip
-    model = trainer.model.train()  # as in a training step; there is no dropout
+    # as in a training step; there is no dropout. In float64: a group's spread, by which it is divided, may be near the
+    # rounding of float32
+    model = trainer.model.train().double()
     n = 4
     rows = 8 * trainer.args.steps_per_generation
     rollout = trainer._generate_and_score_completions([trainer.train_dataset[i // n] for i in range(rows)])
     assert len({int(m.sum()) for m in rollout["prompt_mask"]}) > 1  # left padding is at work
     words = trainer.processing_class.convert_ids_to_tokens
     prefix = trainer.processing_class("#")["input_ids"]
+    where = settings.get("latent_position", "end")
     copies = 0 if settings.get("episodic_reward") == "non_causal" else 2
     differing = 0
     for start in range(0, rows, n):
@@ -168,12 +171,14 @@ def test_the_advantages_of_a_rollout_equal_the_loops(
         answers = {}
         for text in texts:
             tail = [w for w in text[-text[::-1].index("#") :] if not w.startswith("<")] if "#" in text else []
-            if tail:
-                answers.setdefault(tuple(tail), trainer.processing_class.convert_tokens_to_ids(tail))
+            # an answer is a text: the toy tokenizer may cut a run of signs in another way than it was sampled
+            encoded = trainer.processing_class("".join(tail))["input_ids"]
+            if encoded:
+                answers.setdefault("".join(tail), encoded)
         ended = [len(t) - (t[-1] == "<eos>") for t in texts]
         found = [
             find_episodes(t, e, segmentation="delimiter", delimiter="7", marker="#", max_episodes=30, min_tokens=1,
-                          outside="episode")
+                          outside="episode", latent_position=where)
             for t, e in zip(texts, ended, strict=True)
         ]  # fmt: skip
         distributions, latents, rewards, states = [], [], [], []
@@ -220,7 +225,7 @@ def test_the_advantages_of_a_rollout_equal_the_loops(
             length_neutral=settings.get("length_neutral", False),
         )  # fmt: skip
         for row, tokens in zip(group, wanted, strict=True):
-            close(rollout["advantages"][row, : len(tokens)], tokens, 1e-4)
+            close(rollout["advantages"][row, : len(tokens)], tokens, 1e-5)
             assert not rollout["advantages"][row, len(tokens) :].any()
         differing += len({round(value, 3) for row in wanted for value in row}) > 20
     assert differing

@@ -61,6 +61,7 @@ REFUSED = [
     ({"segmentation": "delimiter"}, "segmentation is 'delimiter' with episode_delimiter None"),
     ({"episode_delimiter": ";"}, "segmentation is 'tags' with episode_delimiter ';'"),
     ({"outside_credit": "half"}, "outside_credit is 'half'"),
+    ({"latent_position": "start"}, "latent_position is 'start'"),
     ({"effectiveness": "entropy"}, "effectiveness is 'entropy'"),
     ({"episodic_reward": "random"}, "episodic_reward is 'random'"),
     ({"episodic_reward": "non_causal", "effectiveness": "variability"}, "effectiveness='variability' has no effect"),

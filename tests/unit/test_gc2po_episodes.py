@@ -17,7 +17,7 @@ from gcpo.gc2po.episodes import (
 def found(texts, ended=None, **changes):
     settings = {
         "segmentation": "delimiter", "delimiter": ";", "marker": "#", "max_episodes": 30, "min_tokens": 1,
-        "outside": "episode",
+        "outside": "episode", "latent_position": "end",
     }  # fmt: skip
     ended = len(texts) if ended is None else ended
     return find_episodes(list(texts), ended, **(settings | changes))
@@ -33,6 +33,16 @@ def test_steps_end_with_their_delimiter_and_the_answer_joins_the_last_one() -> N
 def test_a_tail_without_a_delimiter_is_an_episode_of_its_own() -> None:
     assert found("1;23").segments == [0, 0, 1, 1]
     assert found("1;23").latents == [1, 3]
+
+
+def test_the_latent_may_stand_before_the_mark_where_something_does() -> None:
+    assert found("4=0;;12#2", latent_position="content").latents == [2, 4, 6]
+    assert found("4=0;", max_episodes=1, latent_position="content").latents == [2]
+    texts = ["a", ".\n", "\n", "b"]
+    settings = {"segmentation": "blank_line", "delimiter": None, "latent_position": "content"}
+    assert found(texts, **settings).latents == [0, 3]
+    tagged = found(TAGGED, segmentation="tags", delimiter=None, latent_position="content")
+    assert tagged.latents == [2, 7]
 
 
 @pytest.mark.parametrize("outside", ["sequence", "none"])
@@ -100,7 +110,9 @@ def test_a_token_with_the_end_of_one_tag_and_the_start_of_the_next_is_in_one_epi
     assert found(texts, segmentation="tags", delimiter=None).segments == [0, 0, 0, 1, 1]
 
 
-def test_an_unknown_segmentation_is_refused() -> None:
+def test_an_unknown_segmentation_or_latent_position_is_refused() -> None:
+    with pytest.raises(ValueError, match="latent_position is 3; want one of"):
+        found("1;2", latent_position=3)
     with pytest.raises(ValueError, match="segmentation is 'sentences'; want one of"):
         found("1;2", segmentation="sentences")
 

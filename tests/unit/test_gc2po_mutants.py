@@ -123,7 +123,13 @@ def reward_holds(module) -> bool:
 def episodes_hold(module) -> bool:
     def find(texts, ended=None, **changes):
         settings = dict(
-            segmentation="delimiter", delimiter=";", marker="#", max_episodes=30, min_tokens=1, outside="episode"
+            segmentation="delimiter",
+            delimiter=";",
+            marker="#",
+            max_episodes=30,
+            min_tokens=1,
+            outside="episode",
+            latent_position="end",
         )
         found = module.find_episodes(list(texts), ended or len(texts), **(settings | changes))
         return found.segments, found.latents, found.parsed
@@ -134,6 +140,8 @@ def episodes_hold(module) -> bool:
         and find([*"1;#2", "#"], 4)[1] == [1]
         and find([*"1;2", "<eos>"], 3) == ([0, 0, 1, 1], [1, 2], True)
         and find("1#2;3#4", outside="none") == ([0, 0, 0, 0, 1, -1, -1], [3, 4], True)
+        and find("4=0;;12#2", latent_position="content")[1] == [2, 4, 6]
+        and find(tagged, segmentation="tags", latent_position="content")[1] == [2, 5]
         and find("#7", outside="none") == ([0, 0], [-1], False)
         and find("123") == ([0, 0, 0], [2], False)
         and find("1;2;345;6", min_tokens=4)[:2] == ([0] * 4 + [1] * 5, [3, 8])
@@ -263,7 +271,10 @@ FAULTS = [
     ("episodes", "text = \"\".join(texts[:ended])", "text = \"\".join(texts)"),
     ("episodes", "content = ended if answer < 0", "content = len(texts) if answer < 0"),
     ("episodes", "_token_at(starts, b - 1) for _, b", "_token_at(starts, b) for _, b"),
-    ("episodes", "(_token_at(starts, a), _token_at(starts, b - 1))", "(_token_at(starts, a), _token_at(starts, b))"),
+    ("episodes", "_token_at(starts, a) - 1 for a, b", "_token_at(starts, a) for a, b"),
+    ("episodes", "last if at < first else at", "at"),
+    ("episodes", "match.span(2) for match in tags", "match.span() for match in tags"),
+    ("episodes", "_token_at(starts, tag.end() - 1)", "_token_at(starts, tag.end())"),
     ("episodes", "max(first, kept[-1][1] + 1) if kept else first", "first"),
     ("episodes", "last + 1 - first >= min_tokens", "last + 1 - first > min_tokens"),
     ("episodes", "spans[: max_episodes - 1]", "spans[:max_episodes]"),
