@@ -173,6 +173,17 @@ def largest_over_ranks(trainer: Any, count: int) -> int:
     return int(trainer.accelerator.gather(torch.tensor([count], device=trainer.accelerator.device)).max())
 
 
+def gathered_rows(trainer: Any, rows: Tensor) -> Tensor:
+    """The rows [k, ...] of all ranks, of any number k on each: every rank must call it."""
+    if trainer.accelerator.num_processes == 1:
+        return rows
+    count = largest_over_ranks(trainer, len(rows))
+    real = torch.zeros(count, dtype=torch.bool, device=trainer.accelerator.device)
+    real[: len(rows)] = True
+    filled = torch.cat([rows, rows.new_zeros(count - len(rows), *rows.shape[1:])])
+    return trainer.accelerator.gather(filled)[trainer.accelerator.gather(real)]
+
+
 def with_row_index(rollout: dict[str, Any]) -> dict[str, Any]:
     """The rollout plus each row's place in it, so that the order survives TRL's row shuffle."""
     completion_ids = rollout["completion_ids"]

@@ -12,7 +12,6 @@ from torch.nn import functional as F
 
 SIMILARITIES = ("cosine", "euclidean", "gaussian")
 SIGN_RULES = ("paper", "sign_aware")
-DISTANCE_FLOOR = 1e-6  # a group of identical features would divide by a zero mean distance
 
 
 def _lift(*tensors: Tensor) -> list[Tensor]:
@@ -56,31 +55,38 @@ def projection_means(
     return x_mean, phi_mean
 
 
-def causal_similarity(z: Tensor, x_mean: Tensor, phi_mean: Tensor, *, similarity: str = "cosine") -> Tensor:
+def causal_similarity(
+    z: Tensor, x_mean: Tensor, phi_mean: Tensor, *, similarity: str = "cosine", scale: float = 1.0
+) -> Tensor:
     """How close each candidate lies to its causal target c_i = Z̄_i − Z̄'_i + z̄ (Step 4, Eq. 11 without α).
 
     z, x_mean, phi_mean: [groups, n, dim]. Returns [groups, n]: the cosine in [−1, 1] up to rounding (0 for a zero
-    vector), or, with d_i = ‖z_i − c_i‖ and s its group mean, 1/(1 + d_i/s) ("euclidean") or exp(−d_i²/2s²)
-    ("gaussian"), both in (0, 1]. The paper names the last two without defining them; these forms are ours.
+    vector), or, with d_i = ‖z_i − c_i‖ / (scale · √dim), 1/(1 + d_i) ("euclidean") or exp(−d_i²/2) ("gaussian"), both
+    in [0, 1]. √dim is the length of a vector after a plain RMS norm. The paper names the last two without defining
+    them; these forms are ours, and their unit is the same for every group: a tight group has weights near 1.
     Raises ValueError on other or unequal shapes and on an unknown similarity.
     """
     _want_features(z=z, x_mean=x_mean, phi_mean=phi_mean)
     if similarity not in SIMILARITIES:
         raise ValueError(f"similarity is {similarity!r}; want one of {SIMILARITIES}")
     z, x_mean, phi_mean = _lift(z, x_mean, phi_mean)
-    # All three measures ignore a common scale; dividing it out first keeps squares of large or tiny features finite.
-    tiny = torch.finfo(z.dtype).tiny
-    scale = torch.stack([t.detach().abs().amax(dim=(1, 2)) for t in (z, x_mean, phi_mean)]).amax(dim=0)
-    scale = scale.clamp(min=tiny)[:, None, None]
-    z, x_mean, phi_mean = z / scale, x_mean / scale, phi_mean / scale
+    # dividing a common size out first keeps squares of large or tiny features finite
+    size = torch.stack([t.detach().abs().amax(dim=(1, 2)) for t in (z, x_mean, phi_mean)]).amax(dim=0)
+    size = size.clamp(min=torch.finfo(z.dtype).tiny)[:, None, None]
+    z, x_mean, phi_mean = z / size, x_mean / size, phi_mean / size
     target = x_mean - phi_mean + group_centroid(z)
     if similarity == "cosine":
         return F.cosine_similarity(z, target, dim=-1)
-    distance = (z - target).norm(dim=-1)  # [groups, n]
-    unit = torch.maximum(distance.mean(dim=1, keepdim=True), DISTANCE_FLOOR / scale[:, :, 0])
-    if similarity == "euclidean":
-        return 1 / (1 + distance / unit)
-    return torch.exp(-((distance / unit) ** 2) / 2)
+    distance = (z - target).norm(dim=-1) * (size[:, :, 0] / (scale * z.size(-1) ** 0.5))  # [groups, n]
+    return 1 / (1 + distance) if similarity == "euclidean" else torch.exp(-(distance**2) / 2)
+
+
+def matching_factor(weights: Tensor, cosines: Tensor) -> Tensor:
+    """The factor that gives weights the mean of cosines, so that two similarities differ in shape and not in scale.
+
+    weights, cosines: any shapes. Returns a scalar, at least 0: a negative mean would turn every sign.
+    """
+    return (cosines.mean() / weights.mean().clamp(min=torch.finfo(weights.dtype).tiny)).clamp(min=0)
 
 
 def upsilon(
@@ -90,6 +96,7 @@ def upsilon(
     *,
     alpha: float,
     similarity: str = "cosine",
+    scale: float = 1.0,
     upsilon_min: float | None = None,
 ) -> Tensor:
     """Causal weight of each candidate: Υ_i = α · cos(z_i, Z̄_i − Z̄'_i + z̄)  (Eq. 11).
@@ -98,12 +105,12 @@ def upsilon(
     Returns [groups, n], at least float32, unitless, in [−|α|, |α|] up to rounding; 0 for a zero vector; < 0 flips A_i
     unless `upsilon_min` floors it. Raises ValueError on any other or unequal shapes. Does not detach.
     """
-    weight = alpha * causal_similarity(z, x_mean, phi_mean, similarity=similarity)
+    weight = alpha * causal_similarity(z, x_mean, phi_mean, similarity=similarity, scale=scale)
     return weight if upsilon_min is None else weight.clamp(min=upsilon_min)
 
 
 def centroid_upsilon(
-    z: Tensor, *, alpha: float, similarity: str = "cosine", upsilon_min: float | None = None
+    z: Tensor, *, alpha: float, similarity: str = "cosine", scale: float = 1.0, upsilon_min: float | None = None
 ) -> Tensor:
     """Υ with the projection off: α · cos(z_i, z̄), what Eq. 11 is when Ψ takes its expectation, 0.
 
@@ -111,7 +118,7 @@ def centroid_upsilon(
     E[Z̄_i − Z̄'_i] = 0 in the printed form. z: [groups, n, dim]. Returns [groups, n].
     """
     nothing = torch.zeros_like(z)
-    return upsilon(z, nothing, nothing, alpha=alpha, similarity=similarity, upsilon_min=upsilon_min)
+    return upsilon(z, nothing, nothing, alpha=alpha, similarity=similarity, scale=scale, upsilon_min=upsilon_min)
 
 
 def signed_weight(weight: Tensor, advantages: Tensor, *, sign_rule: str = "paper") -> Tensor:
@@ -165,7 +172,12 @@ def upsilon_statistics(z: Tensor, x_mean: Tensor, phi_mean: Tensor, weight: Tens
 
 
 def retest_statistics(
-    z: Tensor, first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor], *, similarity: str = "cosine"
+    z: Tensor,
+    first: tuple[Tensor, Tensor],
+    second: tuple[Tensor, Tensor],
+    *,
+    similarity: str = "cosine",
+    scale: float = 1.0,
 ) -> dict[str, float]:
     """How much of the projection comes back when it is drawn again for the same candidates (ours, not the paper's).
 
@@ -177,10 +189,11 @@ def retest_statistics(
     higher ones by more. Raises ValueError as `causal_similarity`.
     """
     nothing = torch.zeros_like(z)
-    without = causal_similarity(z, nothing, nothing, similarity=similarity)
+    without = causal_similarity(z, nothing, nothing, similarity=similarity, scale=scale)
     psi, added = [], []
     for x_mean, phi_mean in (first, second):
-        added.append((causal_similarity(z, x_mean, phi_mean, similarity=similarity) - without).flatten())
+        with_psi = causal_similarity(z, x_mean, phi_mean, similarity=similarity, scale=scale)
+        added.append((with_psi - without).flatten())
         x_mean, phi_mean = _lift(x_mean, phi_mean)
         psi.append(x_mean - phi_mean)
     return {

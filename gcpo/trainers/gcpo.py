@@ -30,6 +30,7 @@ from gcpo.trainers.grpo import PaperGRPOConfig, PaperGRPOTrainer
 from gcpo.trainers.pooled_policy import SharedPolicy, check_trainer, policy_for, recorded_cache, shared_logps
 from gcpo.upsilon import (
     constant_control,
+    matching_factor,
     retest_statistics,
     shuffled_control,
     signed_weight,
@@ -137,7 +138,7 @@ class GCPOTrainer(PaperGRPOTrainer):
             )
         if args.needs_features:
             # GCPO modification 1 (Eq. 11): B_i = A_i · Υ_i
-            weight = self._upsilon(evidence, generators)
+            weight = self._upsilon(evidence, generators, real)
             if real:
                 metrics |= self._upsilon_metrics(evidence, weight, real)
             advantages = advantages.clone()
@@ -176,7 +177,8 @@ class GCPOTrainer(PaperGRPOTrainer):
         started = time.perf_counter()
         again = estimator.evidence(groups, z=evidence.z, orders=orders)
         draws = [(drawn.x_mean, drawn.phi_mean) for drawn in (evidence, again)]
-        found = retest_statistics(evidence.z, *draws, similarity=self.args.similarity)
+        args = self.args
+        found = retest_statistics(evidence.z, *draws, similarity=args.similarity, scale=args.similarity_scale)
         return {
             **{f"upsilon/{name}": value for name, value in found.items()},
             "gcpo/seconds_retest": time.perf_counter() - started,
@@ -207,12 +209,15 @@ class GCPOTrainer(PaperGRPOTrainer):
             return policy.recorded_features(states, rows, prompts, outputs).view(len(used), n, -1)
         return policy.features(prompts, outputs).view(len(used), n, -1)
 
-    def _upsilon(self, evidence: Evidence, generators: list[torch.Generator]) -> Tensor:
-        args = self.args
-        weight = upsilon(
-            evidence.z, evidence.x_mean, evidence.phi_mean,
-            alpha=args.alpha, similarity=args.similarity, upsilon_min=args.upsilon_min,
-        )  # fmt: skip
+    def _upsilon(self, evidence: Evidence, generators: list[torch.Generator], real: list[int]) -> Tensor:
+        args, parts = self.args, (evidence.z, evidence.x_mean, evidence.phi_mean)
+        weight = upsilon(*parts, alpha=args.alpha, similarity=args.similarity, scale=args.similarity_scale)
+        if args.match_cosine_mean:
+            # one factor for all ranks: the mean over the rollout's groups, wherever they are
+            both = torch.stack([weight, upsilon(*parts, alpha=args.alpha)], dim=-1)[real]
+            weight = weight * matching_factor(*trl_adapter.gathered_rows(self, both).unbind(dim=-1))
+        if args.upsilon_min is not None:
+            weight = weight.clamp(min=args.upsilon_min)
         if args.upsilon_control == "constant":
             return constant_control(weight)
         if args.upsilon_control == "shuffled":

@@ -69,6 +69,10 @@ class GCPOConfig(PaperGRPOConfig):
     x_has_yn: bool = True
     # Eq. 11: "cos(.,.) denotes the cosine similarity"; euclidean and gaussian are named, not defined
     similarity: str = "cosine"
+    # Not stated: the unit of distance of euclidean and gaussian, in lengths of an RMS-normalised feature (sqrt(dim))
+    similarity_scale: float = 1.0
+    # Not stated: off. On, euclidean and gaussian weights are scaled to the mean that the rollout's cosines have
+    match_cosine_mean: bool = False
     # "B_i = A_i * Upsilon_i" ("paper"). "sign_aware" makes closer better for A_i < 0 as well
     sign_rule: str = "paper"
     # Eq. 11 has no floor. Not stated: none, a negative cosine flips the sign of A_i
@@ -186,6 +190,15 @@ class GCPOConfig(PaperGRPOConfig):
         sampled = self.estimator in ("mc", "literal", "teacher_forced")
         rules = [
             (not math.isfinite(self.alpha), f"alpha is {self.alpha}; want a finite number, 2 in the paper"),
+            (
+                not 0 < self.similarity_scale < math.inf,
+                f"similarity_scale is {self.similarity_scale}; want a positive length, 1 for sqrt(dim)",
+            ),
+            (
+                self.similarity == "cosine" and (self.similarity_scale != 1.0 or self.match_cosine_mean),
+                "similarity_scale and match_cosine_mean say nothing of similarity='cosine'; want 'euclidean' or "
+                "'gaussian'",
+            ),
             (not 0 <= self.kappa < math.inf, f"kappa is {self.kappa}; want >= 0, 0.06 in the paper"),
             (n < 2, f"num_generations is {n}; a group needs at least 2 candidates to have a context"),
             (m < 1, f"num_integrated is {m}; want at least 1"),
@@ -315,6 +328,8 @@ def form_name(config: GCPOConfig) -> str:
         "kappa": "kappa",
         "upsilon_control": "control",
         "similarity": "similarity",
+        "similarity_scale": "scale",
+        "match_cosine_mean": "matched",
         "sign_rule": "sign",
         "feature_input": "feature",
         "feature_position": "at",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from gcpo.advantages import gvpo_loss
 from gcpo.trainers.checks import check_whole_groups
@@ -29,6 +30,9 @@ class GVPOConfig(PaperGRPOConfig):
     gvpo_beta: float = 0.1
     # Not stated by the paper: mean over groups; the official code sums over the micro-batch's prompts
     gvpo_reduction: str = "mean"
+    # Not stated by the paper: rows whose activations are kept at once, None for the whole micro-batch. Fewer fit long
+    # completions at the price of one more forward; the gradient is the same
+    gvpo_rows_per_pass: int | None = None
     # The source has no standard deviation. Not stated by the paper
     scale_rewards: str = "none"
     # The source's loss has no KL term beside its own beta. Not stated by the paper
@@ -42,6 +46,8 @@ class GVPOConfig(PaperGRPOConfig):
         super().__post_init__()
         if self.gvpo_beta <= 0:
             raise ValueError(f"gvpo_beta is {self.gvpo_beta}; want a positive number, 0.1 in the source")
+        if self.gvpo_rows_per_pass is not None and self.gvpo_rows_per_pass < 1:
+            raise ValueError(f"gvpo_rows_per_pass is {self.gvpo_rows_per_pass}; want at least 1, or None for all rows")
         if self.gvpo_reduction not in ("mean", "sum"):
             raise ValueError(f"gvpo_reduction is {self.gvpo_reduction!r}; want 'mean' or 'sum'")
         if self.steps_per_generation * self.num_iterations <= self.gradient_accumulation_steps:
@@ -62,10 +68,19 @@ class GVPOTrainer(WholeGroupsMixin, PaperGRPOTrainer):
 
     def _compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any]) -> torch.Tensor:
         mask = inputs["completion_mask"]
-        per_token_logps, entropies = per_token_logps_and_entropies(
-            self, model, inputs["prompt_ids"], inputs["prompt_mask"], inputs["completion_ids"], mask
-        )
-        sequence_logps = (per_token_logps * mask).sum(dim=1)  # float32 under bf16 too: TRL's head accumulates in it
+        names = ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask")
+
+        def score(*rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            logps, entropies = per_token_logps_and_entropies(self, model, *rows)
+            # float32 under bf16 too: TRL's head accumulates in it
+            return (logps * rows[-1]).sum(dim=1), (entropies.detach() * rows[-1]).sum(dim=1)
+
+        if self.args.gvpo_rows_per_pass is None:
+            sequence_logps, entropies = score(*(inputs[name] for name in names))
+        else:  # w_i needs the whole group, its gradient one row after the other: activations are made again for each
+            parts = zip(*(inputs[name].split(self.args.gvpo_rows_per_pass) for name in names), strict=True)
+            scored = [checkpoint(score, *part, use_reentrant=False) for part in parts]
+            sequence_logps, entropies = (torch.cat(column) for column in zip(*scored, strict=True))
         old_sequence_logps = (inputs["old_per_token_logps"] * mask).sum(dim=1)
         group_losses = gvpo_loss(
             sequence_logps,
@@ -76,7 +91,7 @@ class GVPOTrainer(WholeGroupsMixin, PaperGRPOTrainer):
         )
         log_ratio = (sequence_logps - old_sequence_logps).detach()
         log_metric(self, "gvpo/log_ratio_abs_mean", log_ratio.abs().mean())
-        log_metric(self, "entropy", (entropies.detach() * mask).sum() / mask.sum().clamp(min=1))
+        log_metric(self, "entropy", entropies.sum() / mask.sum().clamp(min=1))
         loss = group_losses.sum() if self.args.gvpo_reduction == "sum" else group_losses.mean()
         # TRL turns Trainer's own division by gradient accumulation off
         return loss / (self.current_gradient_accumulation_steps if self.model.training else 1)

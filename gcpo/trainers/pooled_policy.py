@@ -232,14 +232,18 @@ def shared_logps(
 
 
 class CachedTextPolicy(PooledPolicy):
-    """Text contexts, each read once, and without the part that it shares with the collider's context of its group."""
+    """Text contexts, each read once, and without the part that it shares with the first context of its group.
+
+    A context's group is the one whose context without candidates it shares most with: its head is q, or in a template
+    whatever stands before the first candidate.
+    """
 
     def __init__(self, trainer: Any, layout: Any, *, seed: int, groups: list[Group]) -> None:
         super().__init__(trainer, layout, seed=seed)
         self.pool = KeyPool()
         self._places: dict[tuple[int, ...], Tensor] = {}  # of every token but the last, per context
-        self._prompts = {tuple(group.prompt_ids) for group in groups}
-        self._trunks: dict[tuple[int, ...], tuple[int, ...]] = {}
+        self._heads = list(dict.fromkeys(tuple(layout.context(group, [])) for group in groups))
+        self._trunks: dict[tuple[int, ...], tuple[int, ...]] = {}  # the first context of each head
 
     def sample(self, contexts: list[Ids]) -> list[Ids]:
         return self._sampled(contexts, INTEGRATED, states=False)[0]
@@ -247,26 +251,20 @@ class CachedTextPolicy(PooledPolicy):
     def _readers(self, contexts: list[Ids], stage: str) -> tuple[KeyPool, list[Reader], list[Ids]]:
         keys = [tuple(context) for context in contexts]
         new = list(dict.fromkeys(key for key in keys if key not in self._places))
-        trunks = {}
+        trunk_of = {}
         for key in new:
-            prompt = next((key[:size] for size in self._prompt_sizes if key[:size] in self._prompts), None)
-            if prompt is not None and prompt not in self._trunks:
-                self._trunks[prompt] = trunks[key] = key
-        self._encode(list(trunks))
-        self._encode([key for key in new if key not in trunks])
+            head = max(self._heads, key=lambda head: _common(key, head))
+            trunk_of[key] = self._trunks.setdefault(head, key)
+        self._encode({key: () for key in new if trunk_of[key] == key})
+        self._encode({key: trunk_of[key] for key in new if trunk_of[key] != key})
         readers = [Reader(self._places[key], len(key) - 1) for key in keys]
         return self.pool, readers, [[key[-1]] for key in keys]
 
-    @property
-    def _prompt_sizes(self) -> list[int]:
-        return sorted({len(prompt) for prompt in self._prompts}, reverse=True)
-
-    def _encode(self, contexts: list[tuple[int, ...]]) -> None:
+    def _encode(self, trunk_of: dict[tuple[int, ...], tuple[int, ...]]) -> None:
         """Keys of all tokens of each context but the last, from where it leaves its group's trunk."""
-        readers, rows = [], []
-        for key in contexts:
-            trunk = self._trunk(key)
-            shared = _common(key[:-1], trunk[:-1]) if trunk in self._places else 0
+        contexts, readers, rows = list(trunk_of), [], []
+        for key, trunk in trunk_of.items():
+            shared = _common(key[:-1], trunk[:-1])
             reads = self._places[trunk][:shared] if shared else torch.zeros(0, dtype=torch.long, device=self.device)
             readers.append(Reader(reads, shared))
             rows.append(list(key[shared:-1]))
@@ -285,10 +283,6 @@ class CachedTextPolicy(PooledPolicy):
             self.tokens["scored"] += sum(len(rows[k]) for k in wanted)
         for k, key in enumerate(contexts):
             self._places[key] = torch.cat([readers[k].reads, places[k]]) if k in places else readers[k].reads
-
-    def _trunk(self, key: tuple[int, ...]) -> tuple[int, ...]:
-        prompt = next((key[:size] for size in self._prompt_sizes if key[:size] in self._trunks), ())
-        return self._trunks.get(prompt, ())
 
 
 def _common(a: Sequence[int], b: Sequence[int]) -> int:

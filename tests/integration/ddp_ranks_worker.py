@@ -33,6 +33,7 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "corrected": ("gcpo", {**MC, "phi_sampling": "drop"}),
     "teacher-forced": ("gcpo", {**MC, "estimator": "teacher_forced"}),
     "shuffled control": ("gcpo", {"upsilon_control": "shuffled", "kappa_row_fraction": 0.25}),
+    "matched distances": ("gcpo", {"similarity": "euclidean", "match_cosine_mean": True}),
     "no weighting": ("gcpo", {"upsilon_control": "one", "eq13": "mean"}),
     "cached text": ("gcpo", {**MC, "context_encoding": "cached_text", "top_k": 1}),
     "shared keys": ("gcpo", {**MC, **SHARED}),

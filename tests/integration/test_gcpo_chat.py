@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from datasets import Dataset
 from transformers import AutoTokenizer
 
@@ -15,10 +16,14 @@ from gcpo import GCPOConfig, GCPOTrainer
 from gcpo.scm import NO_ANSWER
 from gcpo.trainers import contexts
 from gcpo.trainers.contexts import CHAT_INTEGRATION_TEMPLATE
+from gcpo.trainers.gcpo_policy import TrainerPolicy
+from gcpo.trainers.pooled_policy import CachedTextPolicy
 from repro.errors import BadInput
 from repro.verbs import show_context
 
 CHAT = Dataset.from_list([{"prompt": [{"role": "user", "content": f"{a} + {b}"}]} for a in range(4) for b in range(4)])
+
+WORDY = "1 2 3 4 5 6 7 8 9 ; {question} ; 9 8 7 6 5 4 3 2 1 = {candidates} + 9"
 
 
 @pytest.fixture
@@ -106,3 +111,24 @@ def test_show_context_prints_what_the_model_reads(
     assert found["candidate_view"] == "full" and all(v in found["contexts"]["y_n reads"] for v in found["views"])
     with pytest.raises(BadInput, match=r"--row 99: .* has 16 lines"):
         show_context.run(parser.parse_args([*words, "--row", "99"]))
+
+
+def test_cached_chat_contexts_score_like_text_and_a_group_s_shared_part_is_read_once(chat_trainer: Callable) -> None:
+    trainer = chat_trainer(context_encoding="cached_text", extra_batch_size=3, integration_template=WORDY)
+    groups = [
+        gcpo_trainer.Group([3], [[5, 6, 1], [7, 9, 9, 1], [8, 8, 1]], CHAT[0]["prompt"]),
+        gcpo_trainer.Group([4], [[4, 6, 1], [7, 5, 1], [9, 8, 1]], CHAT[5]["prompt"]),
+    ]
+    contexts = [trainer.layout.collider(group) for group in groups]
+    contexts += [trainer.layout.without(group, i, [[4, 4]]) for group in groups for i in range(3) for _ in range(2)]
+    outputs = [[5, 6, 17, 1][: 1 + k % 4] for k in range(len(contexts))]
+    plain = TrainerPolicy(trainer, trainer.layout, seed=1)
+    cached = CachedTextPolicy(trainer, trainer.layout, seed=1, groups=groups)
+    want, _ = plain.score(contexts, outputs, features=False)
+    probs, _ = cached.score(contexts, outputs, features=False)
+    torch.testing.assert_close(probs, want, rtol=1e-5, atol=1e-6)
+    # every distinct context once, and of all but each group's first nothing that comes before the first candidate
+    distinct = [len(context) - 1 for context in dict.fromkeys(map(tuple, contexts))]
+    shared = (len(distinct) - 2) * (len(WORDY.split("{candidates}")[0].split()) + 3)
+    assert cached.tokens["scored"] <= sum(distinct) - shared + sum(len(y) + 1 for y in outputs)
+    assert cached.tokens["scored"] < 0.5 * plain.tokens["scored"]

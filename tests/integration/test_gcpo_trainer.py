@@ -32,8 +32,8 @@ def trained(make_trainer: Callable, trainer_class: type, config_class: type, **o
 class UnitUpsilonTrainer(GCPOTrainer):
     """Υ := 1 with everything else of the method running."""
 
-    def _upsilon(self, evidence: Any, generators: list[torch.Generator]) -> torch.Tensor:
-        return torch.ones_like(super()._upsilon(evidence, generators))
+    def _upsilon(self, evidence: Any, generators: list[torch.Generator], real: list[int]) -> torch.Tensor:
+        return torch.ones_like(super()._upsilon(evidence, generators, real))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_the_first_update_does_not_depend_on_how_the_batch_is_cut(make_trainer: 
         {"estimator": "mc", "phi_sampling": "resample", "feature_input": "o", "feature_position": "answer_marker"},
         {"estimator": "mc", "x_has_yn": False, "phi_context": "append", "feature_input": "q_o"},
         {"estimator": "mc", "step2_slice": False, "phi_includes_l0": False, "eq13": "sum"},
-        {"similarity": "gaussian", "sign_rule": "sign_aware", "upsilon_control": "shuffled"},
+        {"similarity": "gaussian", "sign_rule": "sign_aware", "upsilon_control": "shuffled", "match_cosine_mean": True},
         {"similarity": "euclidean", "upsilon_control": "constant", "candidate_order": "shuffled"},
         {"candidate_order": "agreement", "eq13": "mean", "kappa_row_fraction": 1.0},
         {"upsilon_control": "one", "eq13": "mean", "kappa_norm": "sum"},
@@ -135,6 +135,22 @@ def test_every_form_trains_with_finite_losses_and_several_updates_per_rollout(
     assert all(math.isfinite(entry["loss"]) for entry in logs)
     assert all(torch.isfinite(g).all() for step in gradients for g in step)
     assert max(g.abs().max() for g in gradients[0]) > 0
+
+
+@pytest.mark.parametrize("similarity", ["euclidean", "gaussian"])
+def test_matched_weights_have_the_mean_of_the_cosines_and_another_shape(
+    make_trainer: Callable, similarity: str
+) -> None:
+    logs = []
+    for overrides in ({}, {"similarity": similarity}, {"similarity": similarity, "match_cosine_mean": True}):
+        _, (log,), _ = trained(make_trainer, GCPOTrainer, GCPOConfig, max_steps=1, **(TOY | overrides))
+        logs.append(log)
+    cosine, plain, matched = logs
+    assert plain["upsilon/mean"] != pytest.approx(cosine["upsilon/mean"], rel=0.01)
+    assert matched["upsilon/mean"] == pytest.approx(cosine["upsilon/mean"], rel=1e-5)
+    assert matched["upsilon/within_group_std"] != pytest.approx(cosine["upsilon/within_group_std"], rel=0.05)
+    ratio = matched["upsilon/mean"] / plain["upsilon/mean"]
+    assert matched["upsilon/within_group_std"] == pytest.approx(ratio * plain["upsilon/within_group_std"], rel=1e-4)
 
 
 def forbid(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:

@@ -239,3 +239,34 @@ def test_attention_that_takes_no_mask_is_refused_before_training(make_trainer: C
     tiny_model.config._attn_implementation = "flash_attention_2"
     with pytest.raises(ValueError, match="takes no explicit mask"):
         make_trainer(GCPOTrainer, GCPOConfig, model=tiny_model, **(SHARED | {"beta": 0.0}))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [{}, {"temperature": 0.6}, {"top_k": 4}, {"top_p": 0.7}, {"min_p": 0.2}, {"temperature": 1.3, "top_p": 0.8}],
+    ids=str,
+)  # fmt: skip
+def test_both_engines_of_extra_sampling_draw_from_the_same_probabilities(
+    make_trainer: Callable, monkeypatch: pytest.MonkeyPatch, overrides: dict
+) -> None:
+    """At every step, given the same tokens so far: the two engines' outputs are equal in distribution."""
+    trainer, plain, cached, groups = policies(make_trainer, candidate_view="full", **overrides)
+    contexts = [trainer.layout.without(group, i) for group in groups for i in range(3)]
+    forced = [[5, 6, 9, 4, 7, 8, 9, 10][k:] + [5] * k for k in range(6)]
+    seen: list[torch.Tensor] = []
+
+    def drawn(probs: torch.Tensor, num_samples: int) -> torch.Tensor:
+        seen.append(probs)
+        step = len(seen) - 1
+        return torch.tensor([[row[step]] for row in forced])
+
+    monkeypatch.setattr(torch, "multinomial", drawn)
+    steps = []
+    for policy in (plain, cached):
+        seen.clear()
+        assert policy.sample(contexts) == forced
+        steps.append(torch.stack(seen))
+    assert steps[0].shape == (8, 6, 19)
+    torch.testing.assert_close(steps[0], steps[1], rtol=1e-4, atol=1e-6)
+    if "top_k" in overrides:
+        assert (steps[0] > 0).sum(dim=-1).max() <= overrides["top_k"]

@@ -152,3 +152,34 @@ def test_gvpo_evaluates_with_its_own_group_size(make_trainer: Callable, toy_data
     evaluated = [step["inputs"] for step in trainer.seen if not step["training"]]
     assert [len(set(prompts_of(inputs)[:2])) for inputs in evaluated] == [1] * len(evaluated)
     assert "row_index" not in evaluated[0]
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_row_by_row_the_gradient_is_that_of_the_whole_micro_batch(make_trainer: Callable, rows: int) -> None:
+    runs, widest = [], []
+    for rows_per_pass in (None, rows):
+        trainer = make_trainer(Recording, GVPOConfig, max_steps=5, gvpo_rows_per_pass=rows_per_pass)
+        held: list[int] = []
+
+        def pack(tensor: torch.Tensor, held: list[int] = held) -> torch.Tensor:
+            held.append(tensor.numel())
+            return tensor
+
+        original = trainer._compute_loss
+
+        def watched(*args: Any, original: Callable = original, pack: Callable = pack) -> torch.Tensor:
+            with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+                return original(*args)
+
+        trainer._compute_loss = watched
+        trainer.train()
+        runs.append(trainer)
+        widest.append(sum(held))
+    for whole, parts in zip(runs[0].seen, runs[1].seen, strict=True):
+        assert whole["loss"] == pytest.approx(parts["loss"], abs=1e-6)
+        for name, gradient in whole["gradient"].items():
+            torch.testing.assert_close(parts["gradient"][name], gradient, rtol=1e-5, atol=1e-6)
+    assert max(g.abs().max() for g in runs[0].seen[1]["gradient"].values()) > 1e-3
+    assert widest[1] < widest[0] / 10  # nothing but sums is kept between the passes
+    entropies = [[entry["entropy"] for entry in t.state.log_history if "loss" in entry] for t in runs]
+    assert entropies[0] == pytest.approx(entropies[1], abs=1e-5)

@@ -38,6 +38,8 @@ REFUSED = [
     ({"feature_position": "first"}, "feature_position is 'first'"),
     ({"similarity": "manhattan"}, "similarity is 'manhattan'"),
     ({"upsilon_control": "random"}, "upsilon_control is 'random'"),
+    ({"similarity": "gaussian", "similarity_scale": 0.0}, "similarity_scale is 0.0"),
+    ({"match_cosine_mean": True}, "say nothing of similarity='cosine'"),
     ({"alpha": float("nan")}, "alpha is nan"),
     ({"kappa": -0.1}, "kappa is -0.1; want >= 0"),
     ({"kappa": float("inf")}, "kappa is inf"),

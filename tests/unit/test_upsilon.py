@@ -13,6 +13,7 @@ from gcpo import upsilon as module
 from gcpo.upsilon import (
     centroid_upsilon,
     constant_control,
+    matching_factor,
     projection_means,
     retest_statistics,
     shuffled_control,
@@ -138,11 +139,35 @@ def test_a_zero_feature_has_weight_zero():
 
 
 def test_euclidean_and_gaussian_fall_with_distance_and_have_the_hand_values():
-    z = torch.tensor([[[3.0], [0.0]]])  # z̄ = 1.5: both distances 1.5, so d/s = 1
-    assert centroid_upsilon(z, alpha=2.0, similarity="euclidean")[0].tolist() == pytest.approx([1.0, 1.0])
-    assert centroid_upsilon(z, alpha=2.0, similarity="gaussian")[0].tolist() == pytest.approx([2 * math.exp(-0.5)] * 2)
-    z = torch.tensor([[[0.0], [0.0], [3.0]]])  # z̄ = 1: distances 1, 1, 2, mean 4/3
-    assert centroid_upsilon(z, alpha=1.0, similarity="euclidean")[0].tolist() == pytest.approx([4 / 7, 4 / 7, 2 / 5])
+    z = torch.tensor([[[3.0], [0.0]]])  # z̄ = 1.5: both distances 1.5, and one dimension
+    assert centroid_upsilon(z, alpha=2.0, similarity="euclidean")[0].tolist() == pytest.approx([0.8, 0.8])
+    assert centroid_upsilon(z, alpha=2.0, similarity="gaussian")[0].tolist() == pytest.approx(
+        [2 * math.exp(-1.125)] * 2
+    )
+    halved = centroid_upsilon(z, alpha=2.0, similarity="euclidean", scale=0.5)  # d = 3
+    assert halved[0].tolist() == pytest.approx([0.5, 0.5])
+    z = torch.tensor([[[0.0], [0.0], [3.0]]])  # z̄ = 1: distances 1, 1, 2
+    assert centroid_upsilon(z, alpha=1.0, similarity="euclidean")[0].tolist() == pytest.approx([1 / 2, 1 / 2, 1 / 3])
+    z = torch.tensor([[[2.0, 0.0, 0.0, 0.0], [0.0] * 4]])  # z̄ = (1, 0, 0, 0): distance 1, half of √4
+    assert centroid_upsilon(z, alpha=1.0, similarity="gaussian")[0].tolist() == pytest.approx([math.exp(-1 / 8)] * 2)
+
+
+@pytest.mark.parametrize("similarity", ["euclidean", "gaussian"])
+def test_a_wide_group_weighs_less_than_a_tight_one(similarity):
+    generator = torch.Generator().manual_seed(0)
+    spread = torch.randn(1, 8, 16, generator=generator, dtype=torch.float64)
+    wide, tight = (centroid_upsilon(1 + size * spread, alpha=1.0, similarity=similarity) for size in (1.0, 1e-5))
+    assert wide.max() < 0.9 and tight.min() > 0.9999
+    pair = centroid_upsilon(1 + spread[:, :2], alpha=1.0, similarity=similarity)
+    other = centroid_upsilon(1 + 2 * spread[:, :2], alpha=1.0, similarity=similarity)
+    assert (pair - other).abs().min() > 0.01  # at n = 2 the group's own mean distance made every weight equal
+
+
+def test_the_matching_factor_gives_one_mean_to_both_and_turns_no_sign():
+    weights, cosines = torch.tensor([[0.2, 0.4]]), torch.tensor([[0.9, 0.6]])
+    assert matching_factor(weights, cosines).item() == pytest.approx(2.5)
+    assert (weights * matching_factor(weights, cosines)).mean() == pytest.approx(cosines.mean())
+    assert matching_factor(weights, -cosines) == 0 and matching_factor(weights * 0, cosines).isfinite()
 
 
 def test_the_result_is_float32_for_bf16_features_and_float64_for_float64():
