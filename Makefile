@@ -8,11 +8,12 @@ SEEDS ?=
 ARMS ?=
 JOBS ?=
 SET ?=
+BASE ?=
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 REPRO := $(BIN)/python -m repro
-NARROW := $(if $(SEEDS),--seeds $(SEEDS)) $(if $(ARMS),--arms $(ARMS)) $(if $(JOBS),--jobs $(JOBS)) $(foreach kv,$(SET),--set $(kv))
+NARROW := $(if $(BASE),--base "$(BASE)") $(if $(SEEDS),--seeds $(SEEDS)) $(if $(ARMS),--arms $(ARMS)) $(if $(JOBS),--jobs $(JOBS)) $(foreach kv,$(SET),--set $(kv))
 # One thread per cell: on small models more threads cost more than they give, and two cells side by side use two cores.
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM := false
@@ -22,7 +23,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 .PHONY: help env audit theory calibrate evaluate doctor list plan test clean reproduce-% publish-%
 
 help: ## this list
-	@echo "make TARGET [PROFILE=smoke|micro|integrate|gpu|paper] [SEEDS=n] [ARMS=a,b] [JOBS=n] [SET=key=value]"
+	@echo "make TARGET [PROFILE=smoke|micro|integrate|pretrained|gpu|paper] [BASE=model] [SEEDS=n] [ARMS=a,b] [JOBS=n] [SET=key=value]"
 	@echo
 	@echo "  reproduce-table1   Table 1: paper | independent | ours      smoke 2 min, micro 32 min, gpu and paper: make plan"
 	@echo "  reproduce-table2   Table 2: the ablation and its controls   smoke 3 min, micro 20 min, gpu and paper: make plan"

@@ -8,6 +8,7 @@ the view and the order are switches.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,13 @@ CANDIDATE_ORDERS = ("sampled", "shuffled", "agreement")
 CONTEXT_OVERFLOWS = ("error", "tails")
 FEATURE_POSITIONS = ("eos", "last_content", "answer_marker")
 
+NO_ANSWER = "(no final answer)"  # what stands in a rendered context for a candidate of which nothing may be seen
+_THOUGHT, _THOUGHT_END = "<think>", "</think>"
+
 Ids = list[int]
+Span = tuple[int, int]
+# where an output's answer marker is: the marker's token ids, or a search of its own such as `TextMarker`
+Marker = Sequence[int] | Callable[[Ids], Span | None]
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,54 @@ def rfind(ids: Sequence[int], pattern: Sequence[int]) -> int:
     return -1
 
 
+def marker_span(ids: Sequence[int], marker: Marker) -> Span | None:
+    """The tokens (start, end) of an output's last answer marker, None without one."""
+    if callable(marker):
+        return marker(list(ids))
+    start = rfind(ids, marker)
+    return None if start < 0 else (start, start + len(marker))
+
+
+def has_open_thought(text: str, *, opened: bool = False) -> bool:
+    """Whether a `<think>` of the text, or with `opened` one of the prompt before it, is left without its end."""
+    closed = text.rfind(_THOUGHT_END)
+    return text.rfind(_THOUGHT) > closed or (opened and closed < 0)
+
+
+class TextMarker:
+    """An answer marker that is looked for in an output's text: BPE merges its first letters with what stands before.
+
+    decode: token ids to text, such that more ids give a longer text. opened: the prompt itself opens a `<think>`.
+    Returns the tokens that hold the marker's last occurrence, so the first may begin with other letters. A marker
+    inside a thought does not count: the search begins at the last `</think>`, and a thought left open has no answer.
+    """
+
+    def __init__(self, decode: Callable[[Ids], str], marker: str, *, opened: bool = False) -> None:
+        self.decode, self.marker, self.opened = decode, marker, opened
+        self._found: dict[tuple[int, ...], Span | None] = {}  # every context of a group asks for the same candidates
+
+    def __call__(self, ids: Ids) -> Span | None:
+        key = tuple(ids)
+        if key not in self._found:
+            self._found[key] = self._search(ids)
+        return self._found[key]
+
+    def forget(self) -> None:
+        """Drop what was found so far: outputs of an earlier rollout do not come back."""
+        self._found.clear()
+
+    def _search(self, ids: Ids) -> Span | None:
+        text = self.decode(ids)
+        at = text.rfind(self.marker, max(text.rfind(_THOUGHT_END), 0))
+        if at < 0 or has_open_thought(text, opened=self.opened):
+            return None
+        first, last = (
+            bisect_right(range(len(ids) + 1), at + offset, key=lambda k: len(self.decode(ids[:k]))) - 1
+            for offset in (0, len(self.marker) - 1)
+        )
+        return first, last + 1
+
+
 def strip_eos(ids: Sequence[int], eos_ids: Sequence[int]) -> Ids:
     """`ids` without trailing end-of-sequence tokens: an EOS inside a context would end it."""
     end = len(ids)
@@ -47,18 +102,19 @@ def strip_eos(ids: Sequence[int], eos_ids: Sequence[int]) -> Ids:
     return list(ids[:end])
 
 
-def candidate_view(ids: Sequence[int], *, view: str, marker_ids: Sequence[int], eos_ids: Sequence[int]) -> Ids:
+def candidate_view(ids: Sequence[int], *, view: str, marker_ids: Marker, eos_ids: Sequence[int]) -> Ids:
     """What the other candidates' contexts see of one candidate, without EOS.
 
-    "full": all of it. "final_answer": from its last answer marker on, empty when it has none.
+    "full": all of it, a truncated one as far as it goes. "final_answer": from its last answer marker on, empty when it
+    has none, as a candidate that was cut off before its answer or inside a thought.
     """
     if view not in CANDIDATE_VIEWS:
         raise ValueError(f"candidate_view is {view!r}; want one of {CANDIDATE_VIEWS}")
     content = strip_eos(ids, eos_ids)
     if view == "full":
         return content
-    start = rfind(content, marker_ids)
-    return [] if start < 0 else content[start:]
+    span = marker_span(content, marker_ids)
+    return [] if span is None else content[span[0] :]
 
 
 def by_agreement(views: Sequence[Sequence[int]]) -> list[int]:
@@ -71,9 +127,7 @@ def by_agreement(views: Sequence[Sequence[int]]) -> list[int]:
     return sorted(range(len(keys)), key=lambda k: (not keys[k], -counts[keys[k]], keys[k]))
 
 
-def feature_index(
-    ids: Sequence[int], *, position: str, marker_ids: Sequence[int], eos_ids: Sequence[int]
-) -> tuple[int, bool]:
+def feature_index(ids: Sequence[int], *, position: str, marker_ids: Marker, eos_ids: Sequence[int]) -> tuple[int, bool]:
     """Which token's hidden state stands for the output (Step 1: "the final token").
 
     "eos": the last token. "last_content": the last one before the EOS, or the only one. "answer_marker": the last
@@ -86,11 +140,12 @@ def feature_index(
         raise ValueError(f"feature_position is {position!r}; want one of {FEATURE_POSITIONS}")
     if position == "eos":
         return len(ids) - 1, ids[-1] in eos_ids
+    content = strip_eos(ids, eos_ids)
     if position == "answer_marker":
-        start = rfind(ids, marker_ids)
-        if start >= 0:
-            return start + len(marker_ids) - 1, True
-    return max(len(strip_eos(ids, eos_ids)) - 1, 0), position == "last_content"
+        span = marker_span(content, marker_ids)
+        if span is not None:
+            return span[1] - 1, True
+    return max(len(content) - 1, 0), position == "last_content"
 
 
 @dataclass(frozen=True)
@@ -106,7 +161,7 @@ class ContextLayout:
 
     separator_ids: Ids
     closing_ids: Ids
-    marker_ids: Ids
+    marker_ids: Marker
     eos_ids: Ids
     view: str = "final_answer"
     agreement: bool = False

@@ -16,6 +16,8 @@ from transformers import PreTrainedModel
 from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import split_tensor_dict
 
+from gcpo.generation_states import GenerationStates
+
 TRL_VERSION = "1.16.0"
 ROW_INDEX = "row_index"  # key of a row's place in the rollout, where a group's rows are consecutive
 
@@ -111,15 +113,10 @@ def per_token_logps(
     return logps
 
 
-def final_norm(trainer: Any, model: nn.Module) -> nn.Module:
-    """The base model's last normalisation layer, whose output is the last hidden state. Sees through DDP and PEFT."""
+def bare_model(trainer: Any, model: nn.Module) -> PreTrainedModel:
+    """The causal language model under DDP and PEFT wrappers, adapters included: its `base_model` gives the states."""
     causal_lm = trainer.accelerator.unwrap_model(model)
-    if not isinstance(causal_lm, PreTrainedModel):  # a PEFT wrapper
-        causal_lm = causal_lm.get_base_model()
-    norm = getattr(causal_lm.base_model, "norm", None)
-    if not isinstance(norm, nn.Module):
-        raise ValueError(f"{type(causal_lm.base_model).__name__} has no layer 'norm'; want a Qwen2-like base model")
-    return norm
+    return causal_lm if isinstance(causal_lm, PreTrainedModel) else causal_lm.get_base_model()
 
 
 @contextmanager
@@ -130,7 +127,8 @@ def recorded_hidden_states(trainer: Any, model: nn.Module) -> Iterator[list[Tens
     wherever a scoring pass runs anyway.
     """
     recorded: list[Tensor] = []
-    hook = final_norm(trainer, model).register_forward_hook(lambda _m, _args, output: recorded.append(output.detach()))
+    base = bare_model(trainer, model).base_model
+    hook = base.register_forward_hook(lambda _m, _args, output: recorded.append(output[0].detach()))
     try:
         yield recorded
     finally:
@@ -239,22 +237,21 @@ class WholeGroupsMixin:
 
 
 @contextmanager
-def recorded_generation_states(trainer: Any) -> Iterator[list[Tensor]]:
-    """Record the last hidden states that sampling itself computes during the rollouts made inside the block.
+def recorded_generation_states(trainer: Any, states: GenerationStates) -> Iterator[GenerationStates]:
+    """Let `states` follow the sampling made inside the block: the forwards of the decoding steps compute them anyway.
 
-    Yields a list of [rows, dim], one per decoding step: entry 0 is the state of the last prompt token, entry t + 1 that
-    of completion token t. Tokens of the last step are never fed back, so the longest completions miss their last token.
-    The list stays empty under vLLM and continuous batching, which run no module of this process row by row. Keeps
-    rows x steps x dim values alive as long as the list lives.
+    They stay empty under vLLM and continuous batching, which run no module of this process row by row. Tokens of the
+    last step are never fed back, so the longest completions miss their last token.
     """
-    states: list[Tensor] = []
     sample = trainer._generate_single_turn
 
-    def record(_module: nn.Module, _args: Any, output: Tensor) -> None:
-        states.append(output[:, -1].clone() if output.size(1) > 1 else output[:, -1])  # a view would keep the prompt's
+    def record(_module: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> None:
+        states.add(kwargs["input_ids"] if "input_ids" in kwargs else args[0], output[0])
 
     def recording(*args: Any, **kwargs: Any) -> Any:
-        hook = final_norm(trainer, trainer.model).register_forward_hook(record)
+        states.begin()
+        base = bare_model(trainer, trainer.model).base_model
+        hook = base.register_forward_hook(record, with_kwargs=True)
         try:
             return sample(*args, **kwargs)
         finally:
@@ -293,13 +290,26 @@ def hidden_states(trainer: Any, model: nn.Module, input_ids: Tensor, attention_m
 
     input_ids, attention_mask: [rows, T], padded on either side. Returns [rows, T, dim] in the model's own dtype.
     """
-    causal_lm = trainer.accelerator.unwrap_model(model)
-    if not isinstance(causal_lm, PreTrainedModel):  # a PEFT wrapper; its layers sit inside the base model
-        causal_lm = causal_lm.get_base_model()
+    base = bare_model(trainer, model).base_model
     with scoring(trainer), trainer.accelerator.autocast():
-        return causal_lm.base_model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)[0]
+        return base(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)[0]
 
 
 def tokenize_prompts(trainer: Any, prompts: list[Any]) -> list[list[int]]:
     """Token ids of prompts, texts or messages, exactly as the rollouts tokenize them."""
     return trainer._tokenize_prompts(prompts)[0]
+
+
+def first_prompt(trainer: Any) -> Any:
+    """The first prompt of the training set, a text or messages."""
+    return next(iter(trainer.train_dataset))["prompt"]
+
+
+def rollout_number(trainer: Any) -> int:
+    """How many training rollouts came before this one, counted from the start of the run and not of the process.
+
+    One rollout may serve several updates, or one update several rollouts.
+    """
+    accumulated = trainer.args.gradient_accumulation_steps
+    micro_steps = trainer.state.global_step * accumulated + trainer._step % accumulated
+    return micro_steps // (trainer.args.steps_per_generation * trainer.num_iterations)

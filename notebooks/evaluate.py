@@ -19,7 +19,7 @@ from repro.paths import REPO_ROOT
 
 default = REPO_ROOT / "results" / "published" / "evaluation" / "tiny-qwen2"
 entries = load_evaluation(Path(os.environ.get("GCPO_EVALUATION", default)))
-print(", ".join(f"{name}: {entry['questions']} questions x {entry['k']}" for name, entry in entries.items()))
+print(", ".join(f"{name}: {entry['n']} questions x {entry['k']}" for name, entry in entries.items()))
 
 # %% [markdown]
 # ## Scores

@@ -4,8 +4,9 @@ classes.
 
 import difflib
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -18,46 +19,70 @@ PROFILE_DIR = Path(__file__).resolve().parent / "profiles"
 class Strict(BaseModel):
     """A frozen record that refuses unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class BaseRef(Strict):
     """One base model of a table: where it comes from and whose role it plays."""
 
-    role: str = Field(description="the paper's base model in whose place it stands")
-    kind: Literal["trained", "hub"]
-    spec: dict[str, Any] | None = None  # `trained`: the fields of repro.bases.BaseSpec
-    model: str | None = None  # `hub`: a hub id or a local folder
-    revision: str | None = None  # `hub`: the pinned revision; a local folder has none
+    role: str = Field("", description="the paper's base model in whose place it stands; empty: none")
+    kind: Literal["trained", "finetuned", "folder", "hub"]
+    spec: dict[str, Any] | None = None  # `trained`, `finetuned`: the fields of that recipe's BaseSpec
+    model: str | None = None  # `folder`: its path; `hub`: the hub id
+    revision: str | None = None  # `hub`: the pinned revision
+    attn_implementation: Literal["sdpa", "eager", "flash_attention_2"] | None = None  # None: transformers' choice
     train: dict[str, Any] = {}  # what differs from the profile's `train` on this base
+
+    @property
+    def made(self) -> bool:
+        """Whether its weights are made here."""
+        return self.kind in ("trained", "finetuned")
 
     @model_validator(mode="after")
     def _one_source(self) -> "BaseRef":
-        if self.kind == "trained" and (self.spec is None or self.model is not None):
-            raise ValueError("a base of kind 'trained' needs 'spec' and no 'model'")
-        if self.kind == "hub" and (self.model is None or self.spec is not None):
-            raise ValueError("a base of kind 'hub' needs 'model' and no 'spec'")
+        if self.made and (self.spec is None or self.model is not None or self.revision is not None):
+            raise ValueError(f"a base of kind {self.kind!r} needs 'spec', and no 'model' or 'revision'")
+        if not self.made and (self.model is None or self.spec is not None):
+            raise ValueError(f"a base of kind {self.kind!r} needs 'model' and no 'spec'")
+        if (self.kind == "hub") != (self.revision is not None) and not self.made:
+            raise ValueError("a base of kind 'hub' needs a pinned 'revision'; a folder has none")
         return self
 
 
 class TaskSpec(Strict):
     """What is trained on and what is measured."""
 
-    kind: Literal["procedural", "benchmark"]
+    kind: Literal["procedural", "words", "benchmark"]
     train_levels: list[str] = []  # procedural: levels of repro.tasks.procedural.families
-    train_families: list[str] = []  # procedural: families of repro.tasks.procedural.families
-    train_sets: dict[str, str] = {}  # benchmark: training set per base
+    train_families: list[str] = []  # procedural, words: families of their generators
+    train_sets: dict[str, str] = {}  # benchmark: training set per base; `default` for the others
+    drop_overlaps: bool = True  # benchmark: leave out training rows that repeat a test problem
+    prompt: str = "chat"  # benchmark: a form of repro.tasks.benchmarks.prompts
+    system: str = ""  # words: the chat's system line
     suites: dict[str, int]  # suite name -> number of questions (0 = all)
 
 
 class EvaluateSpec(Strict):
-    """How a policy is sampled when it is measured."""
+    """How a policy is sampled when it is measured. Beside the samples, every question is answered once greedily."""
 
-    samples: int = Field(ge=1)
+    samples: Annotated[int, Field(ge=1)] | dict[str, Annotated[int, Field(ge=1)]]  # per question; may differ by suite
     temperature: float = Field(gt=0)
     top_p: float = Field(gt=0, le=1)
     max_new_tokens: int = Field(ge=1)
     batch_size: int = Field(ge=1, description="rows generated together")
+    greedy: bool = True
+    engine: Literal["transformers", "vllm"] = "transformers"
+    seeds: Literal["sample", "batch"] = Field(
+        "sample", description="who has a seed of its own: a sample, or a batch, which is faster on small models"
+    )
+
+    def samples_of(self, suite: str) -> int:
+        """Samples per question of a suite. Raises BadInput where a mapping does not name it."""
+        if isinstance(self.samples, int):
+            return self.samples
+        if suite not in self.samples:
+            raise BadInput(f"evaluate.samples has no number for suite {suite!r}; it has {', '.join(self.samples)}")
+        return self.samples[suite]
 
 
 class SearchSpec(Strict):
@@ -79,13 +104,19 @@ class ResourceSpec(Strict):
 
     jobs: int = Field(ge=1, description="cells side by side")
     threads: int = Field(ge=1, description="threads of one cell")
+    device: Literal["auto", "cpu"] = Field("auto", description="auto: the GPU if there is one")
     base_seconds: dict[str, float]
     train_seconds: float = Field(description="one GRPO cell on a base of cost 1")
     evaluate_seconds: float
     search_seconds: float = 0.0  # a search and the votes beside it, on a base of cost 1
     base_cost: dict[str, float]
     arm_cost: dict[str, float]
-    gpu_hours: bool = False  # seconds above are GPU-seconds of one node's GPU
+    gpu_hours: bool = False  # seconds above are those of one GPU, not of one core
+
+    @property
+    def unit(self) -> str:
+        """What an hour of work is an hour of."""
+        return "GPU-hours" if self.gpu_hours else "core-hours"
 
 
 class Profile(Strict):
@@ -116,9 +147,10 @@ def closest(name: str, known: list[str]) -> str:
     return f"{hint}known: {', '.join(known)}"
 
 
-def load_profile(name: str, overrides: list[str] = ()) -> Profile:
+def load_profile(name: str, overrides: Sequence[str] = (), *, base: str | None = None) -> Profile:
     """Profile `name`, with `overrides` such as `train.max_steps=30` applied before validation.
 
+    base: a folder, or a hub id as org/model or org/model@REVISION, that takes the place of the profile's bases.
     Raises BadInput with one line for an unknown profile, key or value.
     """
     if name not in profile_names():
@@ -127,12 +159,31 @@ def load_profile(name: str, overrides: list[str] = ()) -> Profile:
     tree = _read_tree(name)
     for text in overrides:
         _apply_override(tree, text)
+    if base is not None:
+        tree["bases"] = {model_name(base): _given_base(base)}
     try:
         return Profile.model_validate(tree)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise BadInput(f"{path.name}: {where}: {first['msg']} (got {first['input']!r})") from None
+
+
+def model_name(model: str) -> str:
+    """A name for a folder or hub id that can stand in a file's name."""
+    return re.sub(r"[^a-z0-9.-]+", "-", Path(model.partition("@")[0]).name.lower()).strip("-.") or "base"
+
+
+def _given_base(model: str) -> dict[str, Any]:
+    """The reference of a base that the command line names."""
+    if Path(model).expanduser().is_dir():
+        return {"kind": "folder", "model": model}
+    name, _, revision = model.partition("@")
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or name.startswith("."):
+        raise BadInput(f"--base {model!r} is neither a folder nor a hub id such as Qwen/Qwen2.5-0.5B-Instruct")
+    from repro.bases.files import pinned_revision
+
+    return {"kind": "hub", "model": name, "revision": revision or pinned_revision(name)}
 
 
 def _read_tree(name: str) -> dict:

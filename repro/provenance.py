@@ -2,8 +2,10 @@
 
 import hashlib
 import importlib.metadata
+import importlib.util
 import os
 import platform
+import re
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -12,13 +14,34 @@ from typing import Any
 from repro.errors import BadInput
 from repro.paths import REPO_ROOT
 
-LOCK_FILE = REPO_ROOT / "repro" / "env" / "cpu.lock"
+_VECTOR_EXTENSIONS = (
+    "sse4_2",
+    "avx",
+    "avx2",
+    "fma",
+    "avx512f",
+    "avx512_bf16",
+    "avx512_vnni",
+    "amx_bf16",
+    "asimd",
+    "sve",
+)
 _PACKAGES = ("torch", "transformers", "trl", "accelerate", "datasets", "peft", "numpy")
 
 
 @cache
+def lock_file() -> Path:
+    """The lock file of the environment that runs: the one for CUDA where torch was built with it."""
+    found = importlib.util.find_spec("torch")
+    built = Path(found.origin).with_name("version.py").read_text(encoding="utf-8") if found else ""
+    cuda = re.search(r"^cuda[^=]*= *['\"]", built, re.MULTILINE) is not None
+    return REPO_ROOT / "repro" / "env" / ("gpu.lock" if cuda else "cpu.lock")
+
+
+@cache
 def lock_hash() -> str:
-    return hashlib.sha256(LOCK_FILE.read_bytes()).hexdigest()
+    """sha256 of the lock file."""
+    return hashlib.sha256(lock_file().read_bytes()).hexdigest()
 
 
 def _git(*args: str) -> str:
@@ -33,6 +56,20 @@ def _git(*args: str) -> str:
     return done.stdout.strip()
 
 
+def _processor() -> tuple[str, list[str]]:
+    """(model, vector extensions) of the CPU: other extensions give other weights of a model trained here."""
+    model, flags = platform.processor() or platform.machine(), []
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                model = value.strip()
+            elif name.strip() in ("flags", "Features"):
+                flags = sorted(set(value.split()) & set(_VECTOR_EXTENSIONS))
+    return model, flags
+
+
 @cache
 def provenance() -> dict[str, Any]:
     """Commit, dirty flag, lock hash, versions and machine. Raises BadInput when something cannot be read; nothing is
@@ -41,13 +78,7 @@ def provenance() -> dict[str, Any]:
     Dirty means that tracked or new files under gcpo/ or repro/ differ from the commit; results and notebooks do not
     count.
     """
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [
-            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
-        cpu = names[0] if names else cpu
+    cpu, flags = _processor()
     return {
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--", "gcpo", "repro", "pyproject.toml")),
@@ -55,6 +86,7 @@ def provenance() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "cpu": cpu,
+        "instruction_set": flags,
         "cores": os.cpu_count(),
         "system": platform.system(),
     }

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import Cache, PreTrainedModel
 
-from gcpo.scm import ContextLayout, Group, Ids, rfind, strip_eos
+from gcpo.scm import ContextLayout, Group, Ids, Marker, marker_span, strip_eos
 from gcpo.shared_kv.keys import KeyPool, Reader
 from gcpo.shared_kv.packing import COPY, INTEGRATED
 
@@ -46,13 +46,13 @@ class Reading:
         return len(self.group.prompt_ids) + sum(map(len, read))
 
 
-def readable(ids: Ids, *, view: str, marker_ids: Ids, eos_ids: Ids) -> Tensor:
+def readable(ids: Ids, *, view: str, marker_ids: Marker, eos_ids: Ids) -> Tensor:
     """Which tokens of an output others may read, as `gcpo.scm.candidate_view` has it. Bool [tokens without EOS]."""
     content = strip_eos(ids, eos_ids)
     seen = torch.zeros(len(content), dtype=torch.bool)
-    start = 0 if view == "full" else rfind(content, marker_ids)
-    if start >= 0:
-        seen[start:] = True
+    span = (0, 0) if view == "full" else marker_span(content, marker_ids)
+    if span is not None:
+        seen[span[0] :] = True
     return seen
 
 
@@ -67,7 +67,7 @@ class SharedLayout:
     layout: ContextLayout
 
     @property
-    def marker_ids(self) -> Ids:
+    def marker_ids(self) -> Marker:
         return self.layout.marker_ids
 
     @property

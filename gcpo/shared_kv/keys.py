@@ -3,7 +3,8 @@
 Does: keep the keys of encoded tokens in a pool; run new tokens after any choice of them; score and sample there. Does
 not: decide who reads whom (`packing` defines it, `context` applies it), or know a trainer.
 A reader's keys are gathered from the pool into a `DynamicCache` of its own, so a candidate is encoded once however many
-readers it has. Gradients flow to whatever was encoded with gradients on. Decoder-only text models with full attention.
+readers it has. Gradients flow to whatever was encoded with gradients on. Decoder-only text models; `self_check` says
+whether a model is one that can be read so.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AttentionInterface, Cache, DynamicCache, DynamicLayer, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from gcpo.shared_kv.packing import Node, packed_mask, packed_positions
 
@@ -28,15 +30,10 @@ _COMPACT_AT = 0.125  # measured: cutting the batch at every ended row copies mor
 
 
 def check_model(model: PreTrainedModel) -> None:
-    """Raise ValueError unless the model takes an explicit mask and attends to all it is given in every layer."""
-    config = model.config
-    if config._attn_implementation not in _MASKED_ATTENTION:
-        raise ValueError(
-            f"attention is {config._attn_implementation!r}, which takes no explicit mask; want 'sdpa' or 'eager'"
-        )
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    if kinds != {"full_attention"}:
-        raise ValueError(f"layers of type {sorted(kinds)}; shared keys need full attention in every layer")
+    """Raise ValueError unless the model takes an explicit mask. What it does with it, `self_check` finds out."""
+    implementation = model.config._attn_implementation
+    if implementation not in _MASKED_ATTENTION:
+        raise ValueError(f"attention is {implementation!r}, which takes no explicit mask; want 'sdpa' or 'eager'")
 
 
 def as_attention_mask(mask: Tensor, model: PreTrainedModel) -> Tensor:
@@ -73,9 +70,33 @@ def packed_forward(
     return forward(model, ids, positions, mask, DynamicCache())[0]
 
 
+class _States(BaseModelOutputWithPast):
+    """Last hidden states in the place of a base model's output; what else a head may ask for is absent."""
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return None
+
+
+def head(model: PreTrainedModel, states: Tensor) -> Tensor:
+    """Logits of last hidden states [..., dim] by the model's own forward, its caps and scales included. [..., vocab].
+
+    The base model is passed over for this one call: what a causal language model does after it is its own affair.
+    """
+    flat = states.reshape(1, -1, states.size(-1))
+    base = model.base_model
+    base.forward = lambda *_, **__: _States(last_hidden_state=flat)  # shadows the class's for this call
+    try:
+        ids = torch.zeros(flat.shape[:2], dtype=torch.long, device=flat.device)
+        return model(input_ids=ids, use_cache=False).logits.view(*states.shape[:-1], -1)
+    finally:
+        del base.forward
+
+
 def token_logps(model: PreTrainedModel, states: Tensor, targets: Tensor, temperature: float) -> Tensor:
     """log π of each target after the state before it, [...], float32 at least. states: [..., dim]; targets: [...]."""
-    logits = model.get_output_embeddings()(states)
+    logits = head(model, states)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature
     return logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(dim=-1)
 
@@ -273,7 +294,7 @@ def sample(
     row, growing = torch.arange(rows, device=device), torch.ones(rows, dtype=torch.bool, device=device)
     with _one_token_at_a_time(model):
         for step in range(max_new_tokens):
-            picked = pick(model.get_output_embeddings()(latest).float())
+            picked = pick(head(model, latest).float())
             fed = growing
             tokens[row[growing], step] = picked[growing]
             counts[row[growing]] = step + 1

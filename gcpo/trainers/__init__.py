@@ -1,13 +1,31 @@
-"""One file per method. `METHODS` maps a method's id in tables to its configuration and trainer."""
+"""One file per method. `METHODS` maps a method's id in tables to its configuration and trainer.
 
-from gcpo.trainers.drgrpo import DrGRPOConfig, DrGRPOTrainer
-from gcpo.trainers.gcpo import GCPOConfig, GCPOTrainer
-from gcpo.trainers.grpo import PaperGRPOConfig, PaperGRPOTrainer
-from gcpo.trainers.gvpo import GVPOConfig, GVPOTrainer
+Names are imported on first use, so that one trainer's module does not import the others.
+"""
 
-METHODS: dict[str, tuple[type[PaperGRPOConfig], type[PaperGRPOTrainer]]] = {
-    "grpo": (PaperGRPOConfig, PaperGRPOTrainer),
-    "drgrpo": (DrGRPOConfig, DrGRPOTrainer),
-    "gvpo": (GVPOConfig, GVPOTrainer),
-    "gcpo": (GCPOConfig, GCPOTrainer),
+from importlib import import_module
+from typing import Any
+
+# id in tables: (module, configuration, trainer)
+_METHODS = {
+    "grpo": ("grpo", "PaperGRPOConfig", "PaperGRPOTrainer"),
+    "drgrpo": ("drgrpo", "DrGRPOConfig", "DrGRPOTrainer"),
+    "gvpo": ("gvpo", "GVPOConfig", "GVPOTrainer"),
+    "gcpo": ("gcpo", "GCPOConfig", "GCPOTrainer"),
 }
+_EXPORTS = {name: module for module, *names in _METHODS.values() for name in names}
+
+__all__ = ["METHODS", *sorted(_EXPORTS)]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "METHODS":
+        found: Any = {
+            key: (__getattr__(config), __getattr__(trainer)) for key, (_, config, trainer) in _METHODS.items()
+        }
+    elif name in _EXPORTS:
+        found = getattr(import_module(f"gcpo.trainers.{_EXPORTS[name]}"), name)
+    else:
+        raise AttributeError(f"module 'gcpo.trainers' has no attribute {name!r}")
+    globals()[name] = found  # METHODS is one object, however often it is asked for
+    return found

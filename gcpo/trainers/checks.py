@@ -1,9 +1,14 @@
-"""What every trainer checks: groups stay whole before training, loss and gradient stay finite during it."""
+"""What every trainer checks: data, groups and weights before training; rewards, loss and checkpoints during it."""
 
+import functools
+import inspect
 import math
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from transformers import GenerationConfig, PreTrainedModel, TrainerCallback
 from trl import GRPOConfig
 
 
@@ -30,6 +35,104 @@ def check_whole_groups(args: GRPOConfig, *, per_micro_batch: bool = False) -> No
             f"per_device_train_batch_size {per_device} would split a group over micro-batches; "
             f"want a multiple of num_generations {n}"
         )
+
+
+def check_data(dataset: Any, args: GRPOConfig) -> None:
+    """Raise ValueError unless the training set has prompts that can be read, and enough of them for one rollout.
+
+    Of a streamed set only the first row is looked at.
+    """
+    row = next(iter(dataset), None) if dataset is not None else None
+    if row is None:
+        raise ValueError("train_dataset has no rows; want one prompt per row, in a column 'prompt'")
+    if "prompt" not in row:
+        raise ValueError(f"train_dataset has the columns {sorted(row)}; want a column 'prompt'")
+    prompt = row["prompt"]
+    messages = isinstance(prompt, list) and bool(prompt) and all(isinstance(m, dict) for m in prompt)
+    if not isinstance(prompt, str) and not (messages and all(isinstance(m.get("content"), str) for m in prompt)):
+        raise ValueError(
+            f"the first prompt is {str(prompt)[:80]!r}; want a text, or messages whose content is a text (parts are "
+            "for images, which this trainer does not read)"
+        )
+    wanted = args.generation_batch_size // args.num_generations
+    if hasattr(dataset, "__len__") and len(dataset) < wanted:
+        raise ValueError(
+            f"train_dataset has {len(dataset)} rows, too few for one step: a rollout reads {wanted} prompts "
+            f"(generation_batch_size {args.generation_batch_size} / num_generations {args.num_generations})"
+        )
+
+
+def keep_full_precision(model: Any, args: GRPOConfig) -> Any:
+    """The model with float32 weights where `bf16` asks for mixed precision: updates of 1e-6 vanish in bf16 weights."""
+    quantized = getattr(model, "is_quantized", False)
+    if args.bf16 and isinstance(model, PreTrainedModel) and model.dtype == torch.bfloat16 and not quantized:
+        return model.float()
+    return model
+
+
+def drop_generation_defaults(model: Any) -> None:
+    """Leave of a model folder's generation settings only the ids that begin, pad and end a text.
+
+    `generate` takes from them whatever a sampler's own settings leave open: min_new_tokens, suppress_tokens, ...
+    """
+    old = model.generation_config
+    model.generation_config = GenerationConfig(
+        bos_token_id=old.bos_token_id, pad_token_id=old.pad_token_id, eos_token_id=old.eos_token_id
+    )
+
+
+def checked_reward(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """The reward function, stopping the step with one line where it returns NaN or an infinity. None is allowed."""
+
+    def check(rewards: Any) -> Any:
+        for place, value in enumerate(rewards):
+            if value is not None and not math.isfinite(value):
+                raise ValueError(
+                    f"reward function {name!r} returned {value} for completion {place} of {len(rewards)}; want finite "
+                    "numbers, or None where it does not apply"
+                )
+        return rewards
+
+    @functools.wraps(function)
+    async def later(*args: Any, **kwargs: Any) -> Any:
+        return check(await function(*args, **kwargs))
+
+    @functools.wraps(function)
+    def now(*args: Any, **kwargs: Any) -> Any:
+        return check(function(*args, **kwargs))
+
+    return later if inspect.iscoroutinefunction(function) else now
+
+
+class CheckpointsBetweenRollouts(TrainerCallback):
+    """Moves a checkpoint that is due inside a rollout to the rollout's end, where going on from it is exact.
+
+    A rollout that serves several updates is not part of a checkpoint. The last step of a run is saved where it stands.
+    """
+
+    def __init__(self, trainer: Any) -> None:
+        self.trainer, self.owed = trainer, False
+
+    def _inside(self, state: Any) -> bool:
+        args = self.trainer.args
+        micro_steps = state.global_step * args.gradient_accumulation_steps
+        return micro_steps % (args.steps_per_generation * args.num_iterations) > 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self._inside(state):
+            warnings.warn(
+                f"the checkpoint of step {state.global_step} stands inside a rollout, which it does not hold: a new "
+                "one is drawn, and the run goes on otherwise than without the break",
+                stacklevel=2,
+            )
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        due = control.should_save or self.owed
+        self.owed = due and self._inside(state) and not control.should_training_stop
+        control.should_save = due and not self.owed
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.on_step_end(args, state, control)
 
 
 class FiniteTrainingMixin:

@@ -18,13 +18,16 @@ from transformers import DynamicCache
 
 from gcpo import trl_adapter
 from gcpo.divergence import causal_kl_loss, causal_ref_logps, divergence_statistics, psi_probability
+from gcpo.draws import chosen_rows, draw_seed, group_generators
 from gcpo.estimators import Estimator, Evidence, ScoringRows
+from gcpo.generation_states import GenerationStates
 from gcpo.scm import Group
 from gcpo.shared_kv.context import Reading, SharedContext
+from gcpo.trainers.contexts import EmptyViews, context_layout
 from gcpo.trainers.gcpo_config import GCPOConfig, form_name
-from gcpo.trainers.gcpo_policy import TrainerPolicy, context_layout, padded
+from gcpo.trainers.gcpo_policy import TrainerPolicy, generation_states, padded
 from gcpo.trainers.grpo import PaperGRPOConfig, PaperGRPOTrainer
-from gcpo.trainers.pooled_policy import SharedPolicy, causal_lm, policy_for, recorded_cache, shared_logps
+from gcpo.trainers.pooled_policy import SharedPolicy, check_trainer, policy_for, recorded_cache, shared_logps
 from gcpo.upsilon import (
     constant_control,
     retest_statistics,
@@ -46,7 +49,7 @@ _ROLLOUT_METRICS = (
     *(f"upsilon/psi_retest_{name}" for name in ("cosine", "correlation")),
     *(f"gcpo/tokens_{name}" for name in ("sampled", "featured", "scored")),
     *(f"gcpo/seconds_{name}" for name in ("sampled", "featured", "scored", "extras", "retest")),
-    *("gcpo/groups_used", "gcpo/feature_miss_rate", "gcpo/context_length"),
+    *("gcpo/groups_used", "gcpo/feature_miss_rate", "context/tokens", "context/empty_views"),
 )
 # flips a bit of a rollout's seed, for a second draw of Ψ; on a CPU torch reads only the low 32 bits of a seed
 _RETEST = 1 << 31
@@ -66,18 +69,20 @@ class GCPOTrainer(PaperGRPOTrainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.layout = None if self.args.is_plain_grpo else context_layout(self)
+        self._empty_views = EmptyViews()
         self._shared: tuple[SharedContext, list[Reading]] | None = None  # what the last rollout's rows of Eq. 12 read
-        if self.layout is not None and self.args.context_encoding != "text":
-            causal_lm(self, self.model)  # refuses what cannot be encoded so
+        if self.layout is not None:
+            check_trainer(self, self.layout)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         args = self.args
-        due = self.model.training and not args.is_plain_grpo and self.state.global_step % args.gcpo_every == 0
+        due = self.model.training and not args.is_plain_grpo and trl_adapter.rollout_number(self) % args.gcpo_every == 0
         if not due:
             return super()._generate_and_score_completions(inputs)
         free = args.needs_features and args.feature_input == "context"
         keys = recorded_cache(self) if args.context_encoding == "shared_kv" else nullcontext([])
-        with trl_adapter.recorded_generation_states(self) if free else nullcontext([]) as states, keys as caches:
+        kept = generation_states(self, self.layout) if free else None
+        with trl_adapter.recorded_generation_states(self, kept) if free else nullcontext() as states, keys as caches:
             rollout = super()._generate_and_score_completions(inputs)
         started = time.perf_counter()
         metrics = {name: 0.0 if name.startswith(_COUNTS) else math.nan for name in _ROLLOUT_METRICS}
@@ -91,22 +96,27 @@ class GCPOTrainer(PaperGRPOTrainer):
         self,
         rollout: dict[str, Any],
         inputs: list[dict[str, Any]],
-        states: list[Tensor],
+        states: GenerationStates | None,
         metrics: dict[str, float],
         caches: list[DynamicCache],
     ) -> dict[str, Any]:
         """The rollout with Υ on its advantages and, where κ > 0, each row's context, weight and Ψ term."""
         args, n = self.args, self.args.num_generations
         advantages = rollout["advantages"].view(-1, n)
-        used = self._used_groups(advantages)
-        metrics["gcpo/groups_used"] = len(used) / len(advantages)
+        used, real = self._used_groups(advantages)
+        metrics["gcpo/groups_used"] = len(real) / len(advantages)
+        self.layout.marker_ids.forget()
+        whole = _groups(rollout, inputs, n)
+        if args.kappa > 0 or args.needs_integration:
+            metrics["context/empty_views"] = self._empty_views.check(self, self.layout, whole)
         if args.kappa > 0:
             rollout |= self._no_rows(rollout)
         if not used:
             return rollout
-        generator = torch.Generator().manual_seed(self._seed_of(rollout))
-        groups = _groups(rollout, inputs, used, n)
-        seed = int(torch.randint(2**62, (), generator=generator))
+        groups = [whole[g] for g in used]
+        number = trl_adapter.rollout_number(self)
+        generators = group_generators(args.seed, groups, number)
+        seed = draw_seed(args.seed, number, [generator.initial_seed() for generator in generators])
 
         def make_estimator(seed: int) -> Estimator:
             policy = policy_for(self, self.layout, seed=seed, groups=groups, used=used, rollout=rollout, caches=caches)
@@ -115,9 +125,9 @@ class GCPOTrainer(PaperGRPOTrainer):
         estimator = make_estimator(seed)
         policy = estimator.policy
         shuffled = args.candidate_order == "shuffled"
-        orders = [torch.randperm(n, generator=generator).tolist() if shuffled else None for _ in used]
+        orders = [torch.randperm(n, generator=g).tolist() if shuffled else None for g in generators]
         needs_psi = args.kappa > 0 and args.eq13 != "p_q"
-        evidence = None
+        evidence, contexts = None, []
         if args.needs_features:
             z = self._candidate_features(policy, groups, used, states)
             evidence = estimator.evidence(groups, integrate=needs_psi, z=z, orders=orders)
@@ -127,28 +137,35 @@ class GCPOTrainer(PaperGRPOTrainer):
             )
         if args.needs_features:
             # GCPO modification 1 (Eq. 11): B_i = A_i · Υ_i
-            weight = self._upsilon(evidence, generator)
-            metrics |= {f"upsilon/{k}": v for k, v in self._upsilon_metrics(evidence, weight).items()}
+            weight = self._upsilon(evidence, generators)
+            if real:
+                metrics |= self._upsilon_metrics(evidence, weight, real)
             advantages = advantages.clone()
             advantages[used] *= signed_weight(weight, advantages[used], sign_rule=args.sign_rule)
             rollout["advantages"] = advantages.view(-1)
         if args.kappa > 0:
             # GCPO modification 2 (Eq. 13): the context x_i of the rows of Eq. 12, and Ψ π(y_i | x_i) under π_old
-            chosen = self._chosen_rows(len(used), generator)
+            chosen = chosen_rows(generators, n, self._rows_per_group)
             # while π_θ is π_old, the loss pass itself gives π_old(y_i | x_i)
             skip_x = "old_per_token_logps" not in rollout
             read = evidence if needs_psi else None
             scored = estimator.scoring_rows(groups, chosen, read, skip_x=skip_x, orders=orders)
             if isinstance(policy, SharedPolicy):
                 self._shared = policy.context, scored.contexts
-            self._store_rows(rollout, [used[g] * n + i for g, i in chosen], scored)
-            metrics["gcpo/context_length"] = sum(map(len, scored.contexts)) / len(scored.contexts)
+            # a group that only keeps this rank in step with the others is no term of Eq. 12
+            kept = [k for k, (g, _) in enumerate(chosen) if g in real]
+            self._store_rows(rollout, kept, [used[chosen[k][0]] * n + chosen[k][1] for k in kept], scored)
+            contexts = scored.contexts
+        elif args.needs_integration:
+            contexts = [policy.layout.collider(group, order=order) for group, order in zip(groups, orders, strict=True)]
+        if contexts:
+            metrics["context/tokens"] = sum(map(len, contexts)) / len(contexts)
         for name in policy.tokens:
             metrics[f"gcpo/tokens_{name}"] = float(policy.tokens[name])
             metrics[f"gcpo/seconds_{name}"] = policy.seconds[name]
         if policy.feature_count:
             metrics["gcpo/feature_miss_rate"] = policy.feature_misses / policy.feature_count
-        if args.retest_every and self.state.global_step % args.retest_every == 0:
+        if args.retest_every and number % args.retest_every == 0:
             metrics |= self._retest(make_estimator(seed ^ _RETEST), groups, evidence, orders)
         return rollout
 
@@ -165,21 +182,21 @@ class GCPOTrainer(PaperGRPOTrainer):
             "gcpo/seconds_retest": time.perf_counter() - started,
         }
 
-    def _used_groups(self, advantages: Tensor) -> list[int]:
-        """Groups whose rewards differ. All ranks use equally many, so that collective calls inside sampling match."""
+    def _used_groups(self, advantages: Tensor) -> tuple[list[int], list[int]]:
+        """(groups to run, places among them of those whose rewards differ).
+
+        All ranks run equally many, so that collective calls inside sampling match; a rank with fewer groups of its own
+        fills up with others, of which nothing may enter the loss.
+        """
         differ = advantages.amax(dim=1) > advantages.amin(dim=1)
         if not self.args.skip_zero_std:
             differ = torch.ones_like(differ)
         count = trl_adapter.largest_over_ranks(self, int(differ.sum()))
-        return sorted(torch.argsort(differ.int(), descending=True, stable=True)[:count].tolist())
-
-    def _seed_of(self, rollout: dict[str, Any]) -> int:
-        """A seed for GCPO's own draws: equal after a resume, different between ranks and rollouts."""
-        drawn = int(rollout["completion_ids"].sum())
-        return hash((self.args.seed, self.state.global_step, self.accelerator.process_index, drawn)) % 2**62
+        used = sorted(torch.argsort(differ.int(), descending=True, stable=True)[:count].tolist())
+        return used, [place for place, g in enumerate(used) if differ[g]]
 
     def _candidate_features(
-        self, policy: TrainerPolicy, groups: list[Group], used: list[int], states: list[Tensor]
+        self, policy: TrainerPolicy, groups: list[Group], used: list[int], states: GenerationStates | None
     ) -> Tensor:
         """Step 1's features z_i, [groups, n, dim]."""
         n = self.args.num_generations
@@ -190,7 +207,7 @@ class GCPOTrainer(PaperGRPOTrainer):
             return policy.recorded_features(states, rows, prompts, outputs).view(len(used), n, -1)
         return policy.features(prompts, outputs).view(len(used), n, -1)
 
-    def _upsilon(self, evidence: Evidence, generator: torch.Generator) -> Tensor:
+    def _upsilon(self, evidence: Evidence, generators: list[torch.Generator]) -> Tensor:
         args = self.args
         weight = upsilon(
             evidence.z, evidence.x_mean, evidence.phi_mean,
@@ -199,17 +216,13 @@ class GCPOTrainer(PaperGRPOTrainer):
         if args.upsilon_control == "constant":
             return constant_control(weight)
         if args.upsilon_control == "shuffled":
-            return shuffled_control(weight, generator=generator)
+            rows = zip(weight.split(1), generators, strict=True)
+            return torch.cat([shuffled_control(row, generator=generator) for row, generator in rows])
         return weight
 
-    def _upsilon_metrics(self, evidence: Evidence, weight: Tensor) -> dict[str, float]:
-        return upsilon_statistics(evidence.z, evidence.x_mean, evidence.phi_mean, weight)
-
-    def _chosen_rows(self, num_groups: int, generator: torch.Generator) -> list[tuple[int, int]]:
-        """ceil(f n) random candidates of every group, in order."""
-        n, count = self.args.num_generations, self._rows_per_group
-        picks = torch.rand(num_groups, n, generator=generator).argsort(dim=1)[:, :count].sort(dim=1).values
-        return [(g, i) for g, row in enumerate(picks.tolist()) for i in row]
+    def _upsilon_metrics(self, evidence: Evidence, weight: Tensor, real: list[int]) -> dict[str, float]:
+        parts = (evidence.z, evidence.x_mean, evidence.phi_mean, weight)
+        return {f"upsilon/{k}": v for k, v in upsilon_statistics(*(part[real] for part in parts)).items()}
 
     @property
     def _rows_per_group(self) -> int:
@@ -241,12 +254,14 @@ class GCPOTrainer(PaperGRPOTrainer):
             empty[CONTEXT_PROBS] = torch.zeros(*ids.shape, terms, device=ids.device)
         return empty
 
-    def _store_rows(self, rollout: dict[str, Any], rows: list[int], scored: ScoringRows) -> None:
-        """Write contexts, weights and Ψ of the chosen rows into the rollout's per-row tensors."""
+    def _store_rows(self, rollout: dict[str, Any], kept: list[int], rows: list[int], scored: ScoringRows) -> None:
+        """Write contexts, weights and Ψ of scored rows, those numbered `kept`, into the rollout's rows `rows`."""
+        if not kept:
+            return
         n, device = self.args.num_generations, rollout["completion_ids"].device
         # of a context by reference its number is kept
         by_number = self.args.context_encoding == "shared_kv"
-        contexts = [[k] for k in range(len(rows))] if by_number else scored.contexts
+        contexts = [[k] if by_number else scored.contexts[k] for k in kept]
         ids, mask = padded(contexts, side="left", device=device)
         total = len(rollout["completion_ids"])
         for name, part in ((CONTEXT_IDS, ids), (CONTEXT_MASK, mask)):
@@ -254,7 +269,7 @@ class GCPOTrainer(PaperGRPOTrainer):
             rollout[name][rows] = part
         rollout[ROW_WEIGHTS][rows] = n / self._rows_per_group
         if scored.token_probs is not None:
-            rollout[CONTEXT_PROBS][rows, : scored.token_probs.size(1)] = scored.token_probs
+            rollout[CONTEXT_PROBS][rows, : scored.token_probs.size(1)] = scored.token_probs[kept]
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         if ROW_WEIGHTS not in inputs:
@@ -302,13 +317,14 @@ class GCPOTrainer(PaperGRPOTrainer):
         return shared_logps(self, model, context, [readings[k] for k in context_ids[:, -1].tolist()], ids, mask)
 
 
-def _groups(rollout: dict[str, Any], inputs: list[dict[str, Any]], used: list[int], n: int) -> list[Group]:
-    """The used groups as token lists; a group's rows are consecutive until TRL shuffles them."""
+def _groups(rollout: dict[str, Any], inputs: list[dict[str, Any]], n: int) -> list[Group]:
+    """The groups as token lists; a group's rows are consecutive until TRL shuffles them."""
     prompts, completions = (
         [ids[mask.bool()].tolist() for ids, mask in zip(ids.cpu(), masks.cpu(), strict=True)]
         for ids, masks in ((rollout[f"{part}_ids"], rollout[f"{part}_mask"]) for part in ("prompt", "completion"))
     )
-    return [Group(prompts[g * n], completions[g * n : (g + 1) * n], inputs[g * n]["prompt"]) for g in used]
+    first = range(0, len(prompts), n)
+    return [Group(prompts[row], completions[row : row + n], inputs[row]["prompt"]) for row in first]
 
 
 def _cropped(ids: Tensor, mask: Tensor, *, side: str) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gcpo.divergence import EQ13_FORMS
 from gcpo.estimators import ESTIMATORS, PHI_CONTEXTS, PHI_SAMPLINGS, Sampling
 from gcpo.scm import CANDIDATE_ORDERS, CANDIDATE_VIEWS, CONTEXT_OVERFLOWS, FEATURE_POSITIONS
+from gcpo.trainers.contexts import CHAT_INTEGRATION_TEMPLATE as CHAT_INTEGRATION_TEMPLATE
 from gcpo.trainers.grpo import PaperGRPOConfig
 from gcpo.upsilon import SIGN_RULES, SIMILARITIES
 
@@ -15,12 +16,6 @@ CONTROLS = ("none", "one", "constant", "shuffled")
 FEATURE_INPUTS = ("context", "q_o", "o")
 KAPPA_NORMS = ("mean", "sum")
 CONTEXT_ENCODINGS = ("text", "cached_text", "shared_kv")
-
-# For pretrained chat models: the paper prints no integration prompt, so this wording is ours.
-CHAT_INTEGRATION_TEMPLATE = (
-    "{question}\n\nHere are several candidate solutions to this problem. Some may be wrong.\n\n{candidates}\n\n"
-    "Using them, write one complete solution to the problem in the usual form."
-)
 
 _CHOICES = {
     "estimator": ESTIMATORS,
@@ -30,7 +25,7 @@ _CHOICES = {
     "sign_rule": SIGN_RULES,
     "feature_input": FEATURE_INPUTS,
     "feature_position": FEATURE_POSITIONS,
-    "candidate_view": CANDIDATE_VIEWS,
+    "candidate_view": (*CANDIDATE_VIEWS, None),
     "candidate_order": CANDIDATE_ORDERS,
     "context_overflow": CONTEXT_OVERFLOWS,
     "phi_sampling": PHI_SAMPLINGS,
@@ -99,7 +94,7 @@ class GCPOConfig(PaperGRPOConfig):
     kappa_norm: str = "mean"
     # Eq. 12: "sum_{i=0}^{n-1}", every candidate (1.0). Chosen: ceil(f n) random ones per group, an unbiased estimate
     kappa_row_fraction: float = 0.125
-    # Algorithm 1 computes both terms in every step. Not stated: 1; k > 1 is plain GRPO in the steps between
+    # Algorithm 1 computes both terms in every step. Not stated: 1; k > 1 is plain GRPO in the rollouts between
     gcpo_every: int = 1
     # Not stated: groups of equal rewards give no advantage and are left out; the printed form keeps their D' (False)
     skip_zero_std: bool = True
@@ -111,7 +106,8 @@ class GCPOConfig(PaperGRPOConfig):
     context_encoding: str = "text"
     # Not stated: under "shared_kv", whether the gradient of Eq. 12 flows through x_i; False freezes the context's keys
     context_grad: bool = False
-    # Not stated: the prompt for y_n and x_i. None: ids with separators; else text with {question} and {candidates}
+    # Not stated: the prompt for y_n and x_i, a text with {question} and {candidates}. None: for chat prompts
+    # `CHAT_INTEGRATION_TEMPLATE`, for text prompts ids with separators
     integration_template: str | None = None
     # Not stated: one entry of {candidates}, with {number} and {answer}
     candidate_template: str = "Candidate {number}:\n{answer}"
@@ -120,10 +116,12 @@ class GCPOConfig(PaperGRPOConfig):
     # Not stated: the token after the last candidate, None for the separator
     closing_separator: str | None = None
     # Not stated: "o_i as the combination of y_i and the intermediate reasoning steps" makes y_i the answer alone;
-    # 4,096 prompt tokens cannot hold n candidates of up to 16,384
-    candidate_view: str = "final_answer"
-    # Not stated: where the final answer begins
-    answer_marker: str = "#"
+    # 4,096 prompt tokens cannot hold n candidates of up to 16,384. None: "full" for chat prompts where n candidates
+    # fit, else "final_answer". A truncated candidate stands as far as it goes; a thought left open shows no answer
+    candidate_view: str | None = None
+    # Not stated: where the final answer begins, looked for in the text. None: "\boxed" for chat prompts and for text
+    # prompts that speak of it, else "#"
+    answer_marker: str | None = None
     # Not stated: "sampled" keeps the order of sampling; "agreement": equal views together, the most frequent first
     candidate_order: str = "sampled"
     # "The maximum prompt length is 4,096 tokens". None: what the model's positions leave beside a completion
@@ -134,8 +132,8 @@ class GCPOConfig(PaperGRPOConfig):
     extra_batch_size: int | None = None
 
     # ---- diagnostics
-    # Not stated, ours: every so many steps Psi is drawn once more, for the metrics upsilon/psi_retest_* alone; it costs
-    # its sampling again and changes no loss and no other random number. 0: never
+    # Not stated, ours: every so many rollouts Psi is drawn once more, for the metrics upsilon/psi_retest_* alone; it
+    # costs its sampling again and changes no loss and no other random number. 0: never
     retest_every: int = 0
 
     def __post_init__(self) -> None:
@@ -240,8 +238,8 @@ class GCPOConfig(PaperGRPOConfig):
                 f"log_ratio_cap is {self.log_ratio_cap}; want between 0 and 50, 2.3 for a ratio of 10",
             ),
             (not 0 < self.kappa_row_fraction <= 1, f"kappa_row_fraction is {self.kappa_row_fraction}; want in (0, 1]"),
-            (self.gcpo_every < 1, f"gcpo_every is {self.gcpo_every}; want 1 for every step, k for every k-th"),
-            (self.retest_every < 0, f"retest_every is {self.retest_every}; want 0 for never, k for every k-th step"),
+            (self.gcpo_every < 1, f"gcpo_every is {self.gcpo_every}; want 1 for every rollout, k for every k-th"),
+            (self.retest_every < 0, f"retest_every is {self.retest_every}; want 0 for never, k for every k-th rollout"),
             (
                 self.retest_every > 0 and not (self.needs_features and sampled),
                 f"retest_every={self.retest_every} draws Psi again, of which estimator={self.estimator!r} with "
@@ -249,7 +247,8 @@ class GCPOConfig(PaperGRPOConfig):
             ),
             (
                 self.retest_every > 0 and self.gcpo_every > 0 and self.retest_every % self.gcpo_every > 0,
-                f"retest_every is {self.retest_every}, but Psi is drawn every {self.gcpo_every} steps; want a multiple",
+                f"retest_every is {self.retest_every}, but Psi is drawn every {self.gcpo_every} rollouts: want a "
+                "multiple",
             ),
             (
                 self.mask_truncated_completions,

@@ -1,7 +1,7 @@
 """π_old as GCPO's estimators see it: the trainer's own model and sampler, with a count of tokens and seconds.
 
-Does: sample, read features and score, in batches of similar length; render contexts for chat models. Does not: carry a
-gradient, or change the random numbers of the rollouts.
+Does: sample, read features and score, in batches of similar length. Does not: carry a gradient, change the random
+numbers of the rollouts, or decide what a context holds (`contexts`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from gcpo import trl_adapter
-from gcpo.scm import ContextLayout, Ids, feature_index
+from gcpo.generation_states import GenerationStates
+from gcpo.scm import ContextLayout, Ids, TextMarker, feature_index
 
 
 def padded(rows: list[Ids], *, side: str, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -33,6 +34,16 @@ def similar_lengths(lengths: list[int], batch_size: int) -> list[list[int]]:
     """Row numbers in batches of at most `batch_size`, sorted by length so that little is padded."""
     order = sorted(range(len(lengths)), key=lambda row: lengths[row])
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+def generation_states(trainer: Any, layout: ContextLayout) -> GenerationStates:
+    """What to keep of the states of a sampling, for the trainer's feature position."""
+    ends = None
+    if trainer.args.feature_position == "answer_marker" and isinstance(layout.marker_ids, TextMarker):
+        pieces = trainer.processing_class.convert_ids_to_tokens(range(len(trainer.processing_class)))
+        last = layout.marker_ids.marker.rstrip()[-1:]
+        ends = torch.tensor([k for k, piece in enumerate(pieces) if piece and last in piece], dtype=torch.long)
+    return GenerationStates(position=trainer.args.feature_position, eos_ids=layout.eos_ids, marker_ends=ends)
 
 
 class TrainerPolicy:
@@ -55,14 +66,18 @@ class TrainerPolicy:
             # numbers of its own: going on from the saved state would hand the next rollout the same draws
             torch.manual_seed(self._seed)
             self._seed += 1
-            outputs = trl_adapter.generate_continuations(self.trainer, contexts, preserve_rng=False)
+            outputs = trl_adapter.generate_continuations(
+                self.trainer, contexts, preserve_rng=False, batch_size=self.args.extra_batch_size
+            )
         self.tokens["sampled"] += sum(map(len, outputs))
         return outputs
 
     def sample_features(self, prompts: list[Ids], contexts: list[Ids]) -> Tensor:
         if self.args.feature_input != "context":
             return self.features(prompts, self.sample(contexts))
-        with trl_adapter.recorded_generation_states(self.trainer) as states:
+        with trl_adapter.recorded_generation_states(
+            self.trainer, generation_states(self.trainer, self.layout)
+        ) as states:
             outputs = self.sample(contexts)
         return self.recorded_features(states, list(range(len(outputs))), contexts, outputs)
 
@@ -71,24 +86,29 @@ class TrainerPolicy:
         return self._states_at(after, outputs, self.feature_indices(outputs))
 
     def recorded_features(
-        self, states: list[Tensor], rows: list[int], contexts: list[Ids], outputs: list[Ids]
+        self, states: GenerationStates | None, rows: list[int], contexts: list[Ids], outputs: list[Ids]
     ) -> Tensor:
         """Features of sampled outputs from the states that sampling recorded, [N, dim]; those it lacks by a forward.
 
-        states: as `trl_adapter.recorded_generation_states` leaves them, empty if the engine shows none. rows: each
-        output's row there. Under several ranks all of them run equally many rows.
+        states: of the sampling of these outputs, empty or None if the engine shows none. rows: each output's row there.
+        Under several ranks all of them run equally many rows.
         """
         index = self.feature_indices(outputs)
         if not states:
             return self._states_at(contexts, outputs, index)
-        last = len(states) - 1  # step 0 holds the last prompt token's states, step t + 1 those of token t
-        features = torch.stack([states[min(i + 1, last)][row] for row, i in zip(rows, index, strict=True)]).float()
-        missing = [k for k, i in enumerate(index) if i + 1 > last]
+        found = [states.find(row, i) for row, i in zip(rows, index, strict=True)]
+        missing = [k for k, state in enumerate(found) if state is None]
         count = trl_adapter.largest_over_ranks(self.trainer, len(missing))
-        if count:
-            wanted = (missing + [0] * count)[:count]
-            parts = ([part[r] for r in wanted] for part in (contexts, outputs, index))
-            features[wanted] = self._states_at(*parts)
+        if not count:
+            return torch.stack(found).float()
+        wanted = (missing + [0] * count)[:count]
+        parts = ([part[r] for r in wanted] for part in (contexts, outputs, index))
+        computed = self._states_at(*parts)
+        features = computed.new_zeros(len(outputs), computed.size(1))
+        for k, state in enumerate(found):
+            if state is not None:
+                features[k] = state
+        features[wanted] = computed
         return features
 
     def _states_at(self, contexts: list[Ids], outputs: list[Ids], index: list[int]) -> Tensor:
@@ -159,71 +179,3 @@ class TrainerPolicy:
 
 def _widened(probs: Tensor, width: int) -> Tensor:
     return torch.nn.functional.pad(probs, (0, width - probs.size(1)))
-
-
-def context_layout(trainer: Any) -> ContextLayout:
-    """The layout that a trainer's configuration, tokenizer and model ask for.
-
-    Raises ValueError before training where a separator or marker is not in the vocabulary, or where the longest
-    candidates cannot fit the budget.
-    """
-    args, tokenizer = trainer.args, trainer.processing_class
-    positions = getattr(trainer.model.config, "max_position_embeddings", None)
-    budget = args.max_context_length
-    if budget is None and positions is not None:
-        budget = positions - args.max_completion_length
-    closing = args.candidate_separator if args.closing_separator is None else args.closing_separator
-    needs_ids = args.integration_template is None
-    marker_used = args.candidate_view == "final_answer" or args.feature_position == "answer_marker"
-    layout = ContextLayout(
-        separator_ids=_token_ids(tokenizer, args.candidate_separator, "candidate_separator") if needs_ids else [],
-        closing_ids=_token_ids(tokenizer, closing, "closing_separator") if needs_ids else [],
-        marker_ids=_token_ids(tokenizer, args.answer_marker, "answer_marker") if marker_used else [],
-        eos_ids=list(trainer.eos_token_ids),
-        view=args.candidate_view,
-        agreement=args.candidate_order == "agreement",
-        budget=budget,
-        overflow=args.context_overflow,
-        render=None if needs_ids else lambda prompt, views: _render(trainer, prompt, views),
-    )
-    longest = args.num_generations * (args.max_completion_length + len(layout.separator_ids))
-    if args.context_encoding == "shared_kv":  # positions: one stage of candidates, one of integrated outputs
-        longest = 2 * args.max_completion_length + len(layout.closing_ids)
-        if budget is not None and longest > budget:
-            raise ValueError(
-                f"shared keys put x_i at positions up to {longest} and a prompt, over the budget of {budget}; want a "
-                "shorter max_completion_length"
-            )
-    elif args.candidate_view == "full" and args.context_overflow == "error" and budget is not None and longest > budget:
-        raise ValueError(
-            f"candidate_view='full' may put {longest} tokens ({args.num_generations} candidates of "
-            f"{args.max_completion_length}) into a context, over the budget of {budget}; want "
-            "candidate_view='final_answer', a shorter max_completion_length, or context_overflow='tails'"
-        )
-    return layout
-
-
-def _token_ids(tokenizer: Any, text: str, name: str) -> Ids:
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    if not ids or tokenizer.unk_token_id in ids:
-        raise ValueError(f"{name} {text!r} is not in the tokenizer's vocabulary; want a text that it can encode")
-    return ids
-
-
-def _render(trainer: Any, prompt: Any, views: list[Ids]) -> Ids:
-    """A text context: the question, the numbered candidates, and the request for one solution."""
-    args = trainer.args
-    answers = trainer.processing_class.batch_decode(views, skip_special_tokens=True)
-    entries = [
-        args.candidate_template.replace("{number}", str(k)).replace("{answer}", answer.strip())
-        for k, answer in enumerate(answers, start=1)
-    ]
-
-    def fill(question: str) -> str:
-        before, after = args.integration_template.split("{candidates}", 1)  # a question may hold braces of its own
-        return before.replace("{question}", question) + "\n\n".join(entries) + after.replace("{question}", question)
-
-    if isinstance(prompt, str):
-        return trl_adapter.tokenize_prompts(trainer, [fill(prompt)])[0]
-    last = prompt[-1]
-    return trl_adapter.tokenize_prompts(trainer, [[*prompt[:-1], {**last, "content": fill(last["content"])}]])[0]

@@ -8,10 +8,19 @@ The trainer adds checks and changes no number. Does not choose models, data, or 
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from torch import nn
 from transformers import PreTrainedModel
 from trl import GRPOConfig, GRPOTrainer
 
-from gcpo.trainers.checks import FiniteTrainingMixin, check_whole_groups
+from gcpo.trainers.checks import (
+    CheckpointsBetweenRollouts,
+    FiniteTrainingMixin,
+    check_data,
+    check_whole_groups,
+    checked_reward,
+    drop_generation_defaults,
+    keep_full_precision,
+)
 from gcpo.trl_adapter import assert_trl_version
 
 
@@ -109,7 +118,8 @@ class PaperGRPOConfig(GRPOConfig):
     adam_epsilon: float = 1e-8
     # Not stated: 1.0, the default of the TRL code base
     max_grad_norm: float = 1.0
-    # "All training is performed with mixed-precision (bf16)". Off here: fp32 is the reference; profiles turn it on
+    # "All training is performed with mixed-precision (bf16)": float32 weights under bf16 autocast. Off here: fp32 is
+    # the reference; profiles turn it on
     bf16: bool | None = False
     # "All training is performed with mixed-precision (bf16)": never fp16
     fp16: bool = False
@@ -162,7 +172,8 @@ class PaperGRPOTrainer(FiniteTrainingMixin, GRPOTrainer):
     """TRL's GRPO with the checks of `gcpo.trainers.checks`; its numbers are those of `GRPOTrainer`, bit for bit.
 
     Takes the arguments of `GRPOTrainer`; `args` is required and must be of `config_class`, since TRL would fill in a
-    bare `GRPOConfig`. Raises ValueError before training where a group would be split, FloatingPointError during it.
+    bare `GRPOConfig`. Raises ValueError before training where a group would be split or data cannot be read, and at a
+    step whose reward is not finite; FloatingPointError where loss or gradient are not.
     """
 
     config_class: ClassVar[type[PaperGRPOConfig]] = PaperGRPOConfig
@@ -180,7 +191,14 @@ class PaperGRPOTrainer(FiniteTrainingMixin, GRPOTrainer):
                 f"args is a {type(args).__name__}; {type(self).__name__} needs a {self.config_class.__name__}"
             )
         self._check_batches(args)
-        super().__init__(model, reward_funcs, args, **kwargs)
+        check_data(kwargs.get("train_dataset"), args)
+        super().__init__(keep_full_precision(model, args), reward_funcs, args, **kwargs)
+        drop_generation_defaults(self.model)
+        self.reward_funcs = [
+            f if isinstance(f, nn.Module) else checked_reward(f, name)
+            for f, name in zip(self.reward_funcs, self.reward_func_names, strict=True)
+        ]
+        self.add_callback(CheckpointsBetweenRollouts(self))
 
     def _check_batches(self, args: PaperGRPOConfig) -> None:
         check_whole_groups(args)

@@ -7,6 +7,7 @@ a loop of their own, in which rows that have ended leave the batch. The rollouts
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -28,15 +29,38 @@ from gcpo.scm import ContextLayout, Group, Ids
 from gcpo.shared_kv.context import Drawn, Reading, RolloutKeys, SharedContext, SharedLayout
 from gcpo.shared_kv.keys import KeyPool, Reader, check_model, sample, score
 from gcpo.shared_kv.packing import COPY, INTEGRATED
+from gcpo.shared_kv.self_check import check_padded_rows, check_pool
 from gcpo.trainers.gcpo_policy import TrainerPolicy
 
 
 def causal_lm(trainer: Any, model: Any) -> PreTrainedModel:
-    """The model under DDP and PEFT wrappers, adapters included. Raises ValueError where shared keys cannot be used."""
-    bare = trainer.accelerator.unwrap_model(model)
-    bare = bare if isinstance(bare, PreTrainedModel) else bare.get_base_model()
+    """The model under DDP and PEFT wrappers, adapters included. Raises ValueError where it takes no explicit mask."""
+    bare = trl_adapter.bare_model(trainer, model)
     check_model(bare)
     return bare
+
+
+def check_trainer(trainer: Any, layout: ContextLayout) -> None:
+    """Raise ValueError unless the trainer's own model can be scored as this method scores it, with both numbers.
+
+    Not under DeepSpeed and FSDP, where no rank holds whole weights before training.
+    """
+    args = trainer.args
+    if args.deepspeed or args.fsdp:
+        return
+    pooled = args.context_encoding != "text"
+    model = causal_lm(trainer, trainer.model) if pooled else trl_adapter.bare_model(trainer, trainer.model)
+    with trainer.accelerator.autocast():
+        check_padded_rows(model)
+        if pooled:
+            check_pool(model, longest=None if layout.budget is None else layout.budget + args.max_completion_length)
+    if args.context_encoding == "shared_kv" and not getattr(model.config, "shared_kv_contexts", False):
+        warnings.warn(
+            f"context_encoding='shared_kv' reads candidates side by side, and {type(model).__name__} does not say that "
+            "it was trained so: its log-probs of y_i after x_i will be off (k3 1.06 beside 0.20 as text on "
+            "SmolLM2-135M-Instruct); want 'text' or 'cached_text', or config.shared_kv_contexts = True on one that was",
+            stacklevel=2,
+        )
 
 
 def sampler(args: Any) -> Callable[[Tensor], Tensor]:

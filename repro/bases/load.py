@@ -1,87 +1,60 @@
-"""What a model folder must hold, whose weights they are, and which tokens end its turns."""
+"""Loads the weights and the tokenizer of a model's folder as they were saved."""
 
-import hashlib
 import json
-import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 
 from repro.errors import BadInput
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
-_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
-_TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
-_DOWNLOADED = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder or a hub id, which pads on the left.
 
-
-def resolve_model(model: str, revision: str | None = None) -> Path:
-    """The folder of a model: `model` itself, or the download of a hub id at `revision` (default: its main branch).
-
-    Raises BadInput if there is no such folder or repository, or if weights, configuration or tokenizer are missing.
+    Beside a Qwen2 model AutoTokenizer of transformers 5 takes Qwen2Tokenizer whatever the saved class is, and that one
+    splits text its own way: words of our vocabulary then vanish without an error. A folder whose tokenizer is a plain
+    tokenizers backend is therefore loaded as one. Raises BadInput for files that no tokenizer can be made of.
     """
-    folder = Path(model).expanduser()
-    if not folder.is_dir():
-        if not _HUB_ID.fullmatch(model) or model.startswith("."):
-            raise BadInput(f"model {model!r} is neither a folder nor a hub id such as Qwen/Qwen2-7B-Instruct")
-        folder = _download(model, revision)
-    elif revision is not None:
-        raise BadInput(f"model {model!r} is a folder; --revision is for hub ids")
-    adapter = (folder / "adapter_config.json").is_file()
-    if not adapter and not (folder / "config.json").is_file():
-        raise BadInput(f"model folder {folder} has no config.json; want a folder that save_pretrained wrote")
-    if not weight_files(folder):
-        raise BadInput(f"model folder {folder} has no weights ({' or '.join(_WEIGHTS)})")
-    if not any((folder / name).is_file() for name in _TOKENIZER):
-        raise BadInput(f"model folder {folder} has no tokenizer (tokenizer.json); save it beside the weights")
-    return folder
-
-
-def _download(model: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
+    settings = Path(source) / "tokenizer_config.json"
     try:
-        return Path(snapshot_download(model, revision=revision, allow_patterns=list(_DOWNLOADED)))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        line = " ".join(str(error).split())[:160]
-        raise BadInput(f"model {model!r} is no folder here and cannot be downloaded: {line}") from None
+        named = json.loads(settings.read_text(encoding="utf-8")).get("tokenizer_class") if settings.exists() else None
+        plain = named == "TokenizersBackend"
+        tokenizer = (PreTrainedTokenizerFast if plain else AutoTokenizer).from_pretrained(source)
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInput(f"tokenizer of {source} cannot be loaded: {line}") from None
+    tokenizer.padding_side = "left"
+    return tokenizer
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """The weight files of a model folder, sorted by name."""
-    return sorted(path for pattern in _WEIGHTS for path in folder.glob(pattern))
+def load_model(
+    folder: str | Path,
+    device: torch.device,
+    *,
+    dtype: torch.dtype = torch.float32,
+    stop_ids: Sequence[int] = (),
+    attn_implementation: str | None = None,
+) -> PreTrainedModel:
+    """The causal LM of a folder on a device. Its own sampling settings are dropped: whoever samples states all of them.
 
-
-def fingerprint(folder: Path) -> str:
-    """sha256 over names and contents of weights, configuration and tokenizer: a moved model keeps it.
-
-    The generation config counts only by its end tokens (`stop_token_ids`), so it is left out.
+    dtype: float32 for training, also under bf16 autocast: at a rate of 1e-6 bfloat16 weights do not move. stop_ids: end
+    tokens that sampling without settings of its own knows. attn_implementation: None is transformers' choice.
+    Raises BadInput where the weights cannot be loaded.
     """
-    digest = hashlib.sha256()
-    named = [folder / name for name in (*_TOKENIZER, "config.json", "adapter_config.json", "chat_template.jinja")]
-    for path in sorted({*weight_files(folder), *(path for path in named if path.is_file())}):
-        digest.update(f"{path.name}\0".encode())
-        with path.open("rb") as handle:
-            digest.update(hashlib.file_digest(handle, "sha256").digest())
-    return digest.hexdigest()
-
-
-def stop_token_ids(folder: Path, tokenizer: "PreTrainedTokenizerBase") -> tuple[int, ...]:
-    """The ids that end a completion: the tokenizer's end token and those of generation_config.json or config.json.
-
-    Chat models name their end of turn in one place or the other. Raises BadInput if none is known.
-    """
-    ids = set() if tokenizer.eos_token_id is None else {tokenizer.eos_token_id}
-    for name in ("generation_config.json", "config.json"):
-        path = folder / name
-        if path.is_file():
-            value = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id")
-            if value is not None:
-                ids.update(value if isinstance(value, list) else [value])
-                break
-    if not ids:
-        raise BadInput(f"model folder {folder} names no end token (eos_token_id); completions would never end")
-    return tuple(sorted(ids))
+    extra = {} if attn_implementation is None else {"attn_implementation": attn_implementation}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **extra)
+    except (SafetensorError, OSError, ValueError, KeyError, ImportError) as error:
+        raise BadInput(f"model folder {folder} cannot be loaded: {str(error).splitlines()[0]}") from None
+    model.generation_config = GenerationConfig(eos_token_id=list(stop_ids) or None)
+    return model.to(device)

@@ -23,13 +23,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from safetensors import SafetensorError
 from transformers import GenerationConfig, Qwen2ForCausalLM
 
-from gcpo import scm
-from repro.bases import muon, sft
+from repro.bases import sft
+from repro.closure import code_hash
 from repro.errors import BadInput
 from repro.paths import cache_dir
-from repro.tasks import procedural as tasks
 from repro.tasks.procedural.families import FAMILIES, LEVELS
 from repro.tasks.procedural.integration import CANDIDATE_ORDERS
+from repro.tasks.procedural.tokenizer import build_tokenizer
 
 Family = Literal[FAMILIES]
 Level = Literal[LEVELS]
@@ -160,10 +160,8 @@ def parse_spec(fields: Mapping[str, Any]) -> BaseSpec:
 
 
 def recipe_hash() -> str:
-    """Hash of the source files that decide a base's weights besides its spec."""
-    files = [Path(sft.__file__), Path(muon.__file__), Path(scm.__file__)]
-    files += [Path(tasks.__file__).with_name(f"{name}.py") for name in ("families", "integration", "tokenizer")]
-    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
+    """Hash of the code that decides a base's weights besides its spec."""
+    return code_hash(("repro.bases.sft",))
 
 
 def base_path(spec: BaseSpec) -> Path:
@@ -227,7 +225,7 @@ def make_base(
     with _threads(threads), _rng_kept():
         model = sft.build_model(spec.shape, spec.seed) if parent_folder is None else load_base(parent_folder)
         log = sft.train(model, spec.mixture, spec.settings, progress)
-    tokenizer = tasks.build_tokenizer()
+    tokenizer = build_tokenizer()
     out_dir = Path(out_dir)
     out_dir.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}.", dir=out_dir.parent))

@@ -23,7 +23,8 @@ from gcpo.trainers.pooled_policy import CachedTextPolicy
 from repro.bench.overhead import Peak, make_form
 from repro.bench.ratios import median_interval
 from repro.config import Profile
-from repro.tasks.protocol import make_taskset
+from repro.methods.trl import rows_of
+from repro.tasks.build import make_taskset
 
 _DRAWS = 2
 
@@ -35,7 +36,8 @@ class Case:
         self.trainer, self.model = trainer, trainer.model
         # no budget: two encodings of four would stand within it, and only cost is compared here
         self.layout = replace(trainer.layout, view="full", budget=None)
-        data = make_taskset(profile.tasks).training_rows(next(iter(profile.bases)), 3, groups)
+        tasks = make_taskset(profile.tasks)
+        data = rows_of(tasks, tasks.training_questions(next(iter(profile.bases)), 3, groups))
         prompts = trl_adapter.tokenize_prompts(trainer, [row["prompt"] for row in data])
         torch.manual_seed(0)
         outputs = trl_adapter.generate_continuations(trainer, [ids for ids in prompts for _ in range(n + _DRAWS)])
@@ -142,8 +144,8 @@ def bench_encodings(
     """Processor seconds over the first row's, with intervals, and peak memory, of targets and of the kappa pass."""
     torch.set_num_threads(profile.resources.threads)
     with tempfile.TemporaryDirectory() as folder:
-        data = make_taskset(profile.tasks).training_rows(next(iter(profile.bases)), 3, groups)
-        form = make_form(profile, "centroid, kappa 0", {"kappa": 0.0}, n, groups, data, folder)
+        questions = make_taskset(profile.tasks).training_questions(next(iter(profile.bases)), 3, groups)
+        form = make_form(profile, "centroid, kappa 0", {"kappa": 0.0}, n, groups, questions, folder)
         case = Case(form.trainer, profile, groups, n)
         tables = {}
         for name, table in (("targets", TARGETS), ("kappa_pass", PASSES)):

@@ -26,8 +26,9 @@ from gcpo.trainers.pooled_policy import CachedTextPolicy, SharedPolicy
 from gcpo.upsilon import constant_control, shuffled_control, upsilon
 from repro.config import Profile
 from repro.errors import BadInput
+from repro.methods.trl import make_reward, rows_of
 from repro.seeds import derive_seed
-from repro.tasks.protocol import make_taskset
+from repro.tasks.build import make_taskset
 
 REFERENCE = "literal m=4 R=4"
 _MC = {"estimator": "mc", "num_integrated": 2, "num_context_outputs": 1}
@@ -173,27 +174,27 @@ def fidelity(batches: list[Any], reference: list[np.ndarray], drawn: list[np.nda
 def _trainer(profile: Profile, n: int, groups: int, folder: str) -> Any:
     from repro.bench.overhead import make_form
 
-    data = make_taskset(profile.tasks).training_rows(next(iter(profile.bases)), 0, groups)
-    return make_form(profile, "centroid, kappa 0", {"kappa": 0.0}, n, groups, data, folder)
+    questions = make_taskset(profile.tasks).training_questions(next(iter(profile.bases)), 0, groups)
+    return make_form(profile, "centroid, kappa 0", {"kappa": 0.0}, n, groups, questions, folder)
 
 
 def _grpo_seconds(form: Any, profile: Profile, groups: int, n: int) -> float:
     """Processor seconds of a GRPO step on as many groups (centroid weights cost one percent of it)."""
-    data = make_taskset(profile.tasks).training_rows(next(iter(profile.bases)), 1, groups)
+    tasks = make_taskset(profile.tasks)
+    data = rows_of(tasks, tasks.training_questions(next(iter(profile.bases)), 0, groups))  # those that the form rewards
     rows = [row for row in data for _ in range(n)]
     return float(np.median([form.step(rows, seed=k).cpu for k in range(4)][1:]))
 
 
 def _batches(trainer: Any, profile: Profile, count: int, groups: int, n: int) -> list[Batch]:
-    from repro.methods.trl import make_reward
-
     tasks = make_taskset(profile.tasks)
-    reward = make_reward(tasks, trainer.processing_class)
-    data = tasks.training_rows(next(iter(profile.bases)), 2, 3 * count * groups)
+    questions = tasks.training_questions(next(iter(profile.bases)), 2, 3 * count * groups)
+    reward = make_reward(tasks, trainer.processing_class, questions, trainer.eos_token_ids)
+    data = rows_of(tasks, questions)
     prompts = trl_adapter.tokenize_prompts(trainer, [row["prompt"] for row in data])
     torch.manual_seed(0)
     outputs = trl_adapter.generate_continuations(trainer, [ids for ids in prompts for _ in range(n)])
-    rewards = torch.tensor(reward(outputs, [row["answer"] for row in data for _ in range(n)])).view(-1, n)
+    rewards = torch.tensor(reward(outputs, [row["question"] for row in data for _ in range(n)])).view(-1, n)
     used = [g for g in range(len(data)) if rewards[g].min() < rewards[g].max()]
     if len(used) < count * groups:
         raise BadInput(f"only {len(used)} of {len(data)} groups have rewards that differ; want {count * groups}")

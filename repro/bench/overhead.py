@@ -9,7 +9,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -219,13 +219,15 @@ def _measure(
     report: Callable[[str], None],
     close_rounds: int = 0,
 ) -> list[dict[str, Any]]:
-    from repro.tasks.protocol import make_taskset
+    from repro.methods.trl import rows_of
+    from repro.tasks.build import make_taskset
 
     tasks = make_taskset(profile.tasks.model_copy(update={"train_levels": [level]}))
     base = next(iter(profile.bases))
-    data = tasks.training_rows(base, 0, prompts * (rounds + close_rounds + 1))
+    questions = tasks.training_questions(base, 0, prompts * (rounds + close_rounds + 1))
+    data = rows_of(tasks, questions)
     with tempfile.TemporaryDirectory() as folder:
-        built = [make_form(profile, name, values, n, prompts, data, folder) for name, values in forms.items()]
+        built = [make_form(profile, name, values, n, prompts, questions, folder) for name, values in forms.items()]
         steps: dict[str, list[Step]] = {form.name: [] for form in built}
         for number in range(rounds + close_rounds + 1):
             batch = [row for row in data[number * prompts : (number + 1) * prompts] for _ in range(n)]
@@ -241,21 +243,24 @@ def _measure(
 
 
 def make_form(
-    profile: Profile, name: str, values: dict[str, Any], n: int, prompts: int, data: list[dict[str, str]], folder: str
+    profile: Profile, name: str, values: dict[str, Any], n: int, prompts: int, questions: Sequence[Any], folder: str
 ) -> Form:
-    """A trainer of one form on the profile's first base, at a learning rate of 0."""
+    """A trainer of one form on the profile's first base and some questions, at a learning rate of 0."""
     from datasets import Dataset
-    from transformers import AutoModelForCausalLM, PrinterCallback
+    from transformers import PrinterCallback
 
-    from gcpo.trainers import METHODS
-    from repro.bases.profile import base_source
-    from repro.bases.tokenizer import load_tokenizer
-    from repro.methods.trl import build_config, make_reward
-    from repro.tasks.protocol import make_taskset
+    from repro.bases.load import load_model, load_tokenizer
+    from repro.cells.bases import base_source
+    from repro.device import decide
+    from repro.methods.registry import get_method
+    from repro.methods.trl import make_reward, rows_of
+    from repro.references import resolve
+    from repro.tasks.build import make_taskset
 
     source, _ = base_source(profile, next(iter(profile.bases)))
-    tokenizer = load_tokenizer(source)
-    method = "grpo" if name.startswith("grpo") else "gcpo"
+    tokenizer, tasks, device = load_tokenizer(source), make_taskset(profile.tasks), decide(profile.resources.device)
+    stops = tasks.stop_ids(tokenizer, source)
+    method = get_method("grpo" if name.startswith("grpo") else "gcpo")
     ours = {
         "per_device_train_batch_size": n * prompts,
         "gradient_accumulation_steps": 1,
@@ -263,12 +268,18 @@ def make_form(
         "learning_rate": 0.0,
         "max_steps": 10**6,
     }
-    config = build_config(method, {**profile.train, **values, **ours}, seed=0, output_dir=folder, where=f"form {name}")
-    trainer = METHODS[method][1](
-        model=AutoModelForCausalLM.from_pretrained(source, dtype="float32"),
+    config = method.settings(
+        {**profile.train, **values, **ours},
+        seed=0,
+        output_dir=folder,
+        where=f"form {name}",
+        cpu=device.type == "cpu",
+    )
+    trainer = resolve(method.trainer)(
+        model=load_model(source, device, stop_ids=stops),
         args=config,
-        reward_funcs=make_reward(make_taskset(profile.tasks), tokenizer),
-        train_dataset=Dataset.from_list(data),
+        reward_funcs=make_reward(tasks, tokenizer, questions, stops),
+        train_dataset=Dataset.from_list(rows_of(tasks, questions)),
         processing_class=tokenizer,
     )
     trainer.remove_callback(PrinterCallback)

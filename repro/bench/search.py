@@ -19,25 +19,26 @@ def bench_search(profile: Profile, *, questions: int = 60, repeats: int = 4) -> 
     one row per question. Raises BadInput when the base has not been made yet or the profile has no search.
     """
     import torch
-    from transformers import AutoModelForCausalLM
 
-    from repro.bases.profile import base_source
-    from repro.bases.tokenizer import load_tokenizer
+    from repro.bases.load import load_model, load_tokenizer
+    from repro.cells.bases import base_source
+    from repro.device import decide
     from repro.methods.search import Searcher
-    from repro.tasks.protocol import make_taskset
+    from repro.tasks.build import make_taskset
 
     if profile.search is None:
         raise BadInput(f"profile {profile.name} has no section 'search'")
     torch.set_num_threads(profile.resources.threads)
     source, _ = base_source(profile, next(iter(profile.bases)))
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(source, dtype="float32").eval(), load_tokenizer(source)
+    model, tokenizer = load_model(source, decide(profile.resources.device)).eval(), load_tokenizer(source)
     tasks = make_taskset(profile.tasks)
     asked = [each for suite in profile.tasks.suites for each in tasks.questions(suite)[:questions]]
     simulations = profile.search.simulations
 
     def spent(seed: int, k: int) -> tuple[float, int]:
         """CPU seconds and tokens of k plain samples per question, or with k = 0 of the search."""
-        searcher = Searcher(model, tokenizer, profile, tasks.final_answer, seed)
+        where = f"profile {profile.name}"
+        searcher = Searcher(model, tokenizer, tasks, profile.search, profile.evaluate, seed, where)
         started = time.process_time()
         searcher.samples(asked, [k] * len(asked)) if k else searcher.trees(asked)
         return time.process_time() - started, searcher.policy.tokens

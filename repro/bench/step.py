@@ -35,19 +35,22 @@ def bench_step(profile: Profile, *, steps: int = 4, repeats: int = 6) -> dict[st
     """
     import torch
     from datasets import Dataset
-    from transformers import AutoModelForCausalLM, PrinterCallback
+    from transformers import PrinterCallback
     from trl import GRPOTrainer
 
     from gcpo.trainers import PaperGRPOTrainer
-    from repro.bases.profile import base_source
-    from repro.bases.tokenizer import load_tokenizer
-    from repro.methods.trl import build_config, make_reward, rows_needed
-    from repro.tasks.protocol import make_taskset
+    from repro.bases.load import load_model, load_tokenizer
+    from repro.cells.bases import base_source
+    from repro.device import decide
+    from repro.methods.registry import get_method
+    from repro.methods.trl import make_reward, rows_needed, rows_of
+    from repro.tasks.build import make_taskset
 
     torch.set_num_threads(profile.resources.threads)
     base = next(iter(profile.bases))
     source, _ = base_source(profile, base)
-    tasks, tokenizer = make_taskset(profile.tasks), load_tokenizer(source)
+    tasks, tokenizer, device = make_taskset(profile.tasks), load_tokenizer(source), decide(profile.resources.device)
+    stops = tasks.stop_ids(tokenizer, source)
 
     def seconds_per_step(trainer_class: type) -> list[float]:
         class Timed(trainer_class):
@@ -61,12 +64,14 @@ def bench_step(profile: Profile, *, steps: int = 4, repeats: int = 6) -> dict[st
 
         with tempfile.TemporaryDirectory() as folder:
             values = {**profile.train, "max_steps": steps + 1}
-            config = build_config("grpo", values, seed=0, output_dir=folder, where=f"profile {profile.name}")
+            where, cpu = f"profile {profile.name}", device.type == "cpu"
+            config = get_method("grpo").settings(values, seed=0, output_dir=folder, where=where, cpu=cpu)
+            questions = tasks.training_questions(base, 0, rows_needed(config))
             trainer = Timed(
-                model=AutoModelForCausalLM.from_pretrained(source, dtype="float32"),
+                model=load_model(source, device, stop_ids=stops),
                 args=config,
-                reward_funcs=make_reward(tasks, tokenizer),
-                train_dataset=Dataset.from_list(tasks.training_rows(base, 0, rows_needed(config))),
+                reward_funcs=make_reward(tasks, tokenizer, questions, stops),
+                train_dataset=Dataset.from_list(rows_of(tasks, questions)),
                 processing_class=tokenizer,
             )
             trainer.remove_callback(PrinterCallback)

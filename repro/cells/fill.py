@@ -1,89 +1,67 @@
-"""Fills one cell: train, evaluate, store, and write the summary last. Runs in a child of the pool."""
+"""Fills one cell: train, evaluate, store, and write the summary last. Runs in a child of the pool.
+
+What is finished is kept on the way: the trained policy, every answered batch, every searched chunk. An interrupted cell
+goes on from there.
+"""
 
 import resource
+import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
 
-from repro.bases.profile import base_source
-from repro.bases.tokenizer import load_tokenizer
-from repro.cells.experiments import get_arm
-from repro.cells.plan import Cell, searched_cell
+from repro.bases.files import weight_files
+from repro.bases.load import load_model, load_tokenizer
+from repro.cells.bases import base_source
+from repro.cells.cell import Cell
 from repro.cells.state import load_summary
 from repro.config import Profile
+from repro.device import decide, device_name
 from repro.errors import BadInput
-from repro.evaluation.local import evaluate_suite, read_samples, summarise, write_samples
-from repro.files import exclusive_lock, sha256_text, write_json
-from repro.methods import rest_mcts, search
-from repro.methods.trl import train_policy
+from repro.evaluation.draw import regrade_samples
+from repro.evaluation.policy import evaluate_policy, summaries
+from repro.evaluation.store import read_samples, replace_samples
+from repro.files import exclusive_lock, read_json, sha256_text, write_json
+from repro.methods.registry import SEARCH, get_method
+from repro.methods.run import Report, Training
 from repro.paths import cache_dir
 from repro.provenance import provenance
-from repro.tasks.protocol import TaskSet, make_taskset
+from repro.references import resolve
+from repro.tasks.build import make_taskset
+from repro.tasks.protocol import TaskSet
 
-Report = Callable[[float, str], None]
+SAMPLES = "samples.jsonl.zst"
+_TRAINED = "trained.json"  # written when the policy is on disk
 _TRAIN_SHARE = 0.8  # of the progress bar
 
 
-def policy_dir(cell: Cell) -> Path:
-    """Where the cell's trained weights are kept, for search and later evaluations."""
-    return cache_dir() / "policies" / cell.id
+def policy_dir(cell_id: str) -> Path:
+    """Where a cell's trained weights are kept, for search and later evaluations."""
+    return cache_dir() / "policies" / cell_id
 
 
 def run_cell(profile: Profile, cell: Cell, report: Report) -> None:
     """Train and measure one cell. Does nothing when it is done already; raises on bad input or divergence."""
     torch.set_num_threads(profile.resources.threads)
-    folder = cell.folder
+    folder, device = cell.folder, decide(profile.resources.device)
     with exclusive_lock(folder / "lock", f"cell {cell.id}"):
         if load_summary(cell) is not None:
             return
         write_json(folder / "config.json", cell.spec)
-        write_json(folder / "env.json", {**provenance(), "threads": torch.get_num_threads(), "device": _device()})
-        tasks = make_taskset(profile.tasks)
+        env = {**provenance(), "threads": torch.get_num_threads(), "device": device_name(device)}
+        write_json(folder / "env.json", env)
         base, weights = base_source(profile, cell.base)
-        started = time.perf_counter()
-        if cell.spec["method"] == search.METHOD:
-            write_json(folder / "summary.json", _search(profile, cell, tasks, base, weights, report))
-            return
-        training = cell.spec["train"]
-        if training is None:
-            tokenizer, record = load_tokenizer(base), None
-            model = AutoModelForCausalLM.from_pretrained(base, dtype="float32")
-        else:
-            train = rest_mcts.train_policy if cell.spec["method"] == rest_mcts.METHOD else train_policy
-            model, tokenizer, record = train(
-                profile,
-                cell.spec["method"],
-                training,
-                base=cell.base,
-                model_path=base,
-                seed=cell.seed,
-                run_dir=folder,
-                tasks=tasks,
-                report=lambda fraction, text: report(fraction * _TRAIN_SHARE, text),
-                checkpoint_dir=policy_dir(cell) / "checkpoints" if training.get("save_strategy") == "steps" else None,
-            )
-            model.save_pretrained(policy_dir(cell))
-            tokenizer.save_pretrained(policy_dir(cell))
-        trained = time.perf_counter()
-        model.eval()
-        samples = []
-        for number, suite in enumerate(profile.tasks.suites):
-            report(_TRAIN_SHARE + (1 - _TRAIN_SHARE) * number / len(profile.tasks.suites), f"evaluating {suite}")
-            samples += evaluate_suite(model, tokenizer, tasks, suite, profile.evaluate, cell.seed)
-        write_samples(folder / "samples.jsonl.zst", samples)
-        summary = {
-            **_head(profile, cell, weights),
-            "train": record,
-            "suites": _suites(samples, tasks),
-            "seconds": {"train": trained - started, "evaluate": time.perf_counter() - trained},
-        }
-        write_json(folder / "summary.json", summary)
+        with make_taskset(profile.tasks) as tasks:
+            if cell.spec["method"] == SEARCH:
+                result = _search(profile, cell, tasks, base, device, report)
+            else:
+                result = _measure(profile, cell, tasks, base, device, report)
+        write_json(folder / "summary.json", _head(profile, cell, weights, env) | result)
 
 
-def _head(profile: Profile, cell: Cell, weights: str) -> dict:
+def _head(profile: Profile, cell: Cell, weights: str, env: dict[str, Any]) -> dict[str, Any]:
     """What every summary says of its cell and of the run."""
     return {
         "cell_id": cell.id,
@@ -98,27 +76,100 @@ def _head(profile: Profile, cell: Cell, weights: str) -> dict:
         "method": cell.spec["method"],
         "seed": cell.seed,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "device": _device(),
-        "commit": provenance()["commit"],
-        "dirty": provenance()["dirty"],
+        "device": env["device"],
+        "commit": env["commit"],
+        "dirty": env["dirty"],
     }
 
 
-def _search(profile: Profile, cell: Cell, tasks: TaskSet, base: str, weights: str, report: Report) -> dict:
-    """The summary of a cell that searches with the policy of another, finished one."""
-    policy = searched_cell(profile, cell.base, get_arm(cell.arm), cell.seed)
-    source = base if policy.spec["train"] is None else str(policy_dir(policy))
-    if source != base and not list(policy_dir(policy).glob("*.safetensors")):
-        raise BadInput(f"policy of {policy.id} is not in {source}; delete {policy.folder} and run the target again")
+def _measure(
+    profile: Profile, cell: Cell, tasks: TaskSet, base: Path, device: torch.device, report: Report
+) -> dict[str, Any]:
+    """Train the cell's policy, if it has a method, and evaluate it."""
     started = time.perf_counter()
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(source, dtype="float32").eval(), load_tokenizer(source)
-    trees = cell.folder / "trees"
-    answered, record = search.search_suites(model, tokenizer, tasks, profile, cell.seed, trees, report)
-    for kind, samples in answered.items():
-        write_samples(cell.folder / f"samples_{kind}.jsonl.zst", samples)
-    kinds = {kind: _suites(samples, tasks) for kind, samples in answered.items()}
+    source, record, share = base, None, 0.0
+    if cell.trained:
+        share = _TRAIN_SHARE
+        record = _train(profile, cell, tasks, base, device, lambda done, text: report(done * share, text))
+        source = policy_dir(cell.id)
+    measured = time.perf_counter()
+    suites = evaluate_policy(
+        source,
+        tasks,
+        list(profile.tasks.suites),
+        profile.evaluate,
+        seed=cell.seed,
+        path=cell.folder / SAMPLES,
+        device=device,
+        report=lambda done, text: report(share + (1 - share) * done, text),
+    )
+    train = record["wall_seconds"] if record else measured - started
     return {
-        **_head(profile, cell, weights),
+        "train": record,
+        "suites": suites,
+        "seconds": {"train": train, "evaluate": time.perf_counter() - measured},
+    }
+
+
+def _train(
+    profile: Profile, cell: Cell, tasks: TaskSet, base: Path, device: torch.device, report: Report
+) -> dict[str, Any]:
+    """Train the cell's policy into `policy_dir`, unless it is there; returns what the summary says of it."""
+    marker, target = cell.folder / _TRAINED, policy_dir(cell.id)
+    if marker.exists() and target.is_dir() and weight_files(target):
+        return read_json(marker, "record of the training")
+    started = time.perf_counter()
+    method, values = get_method(cell.spec["method"]), cell.spec["train"]
+    keeps = values.get("save_strategy") == "steps"
+    checkpoints = cache_dir() / "checkpoints" / cell.id
+    trained = resolve(method.run)(
+        Training(
+            method=method,
+            values=values,
+            base=cell.base,
+            model=base,
+            seed=cell.seed,
+            folder=cell.folder,
+            tasks=tasks,
+            report=report,
+            device=device,
+            where=f"profile {profile.name}, arm {cell.arm}",
+            checkpoints=checkpoints if keeps else None,
+            attn_implementation=cell.spec["attn_implementation"],
+        )
+    )
+    trained.model.save_pretrained(target)
+    trained.tokenizer.save_pretrained(target)
+    record = {**trained.record, "wall_seconds": time.perf_counter() - started}
+    write_json(marker, record)
+    shutil.rmtree(checkpoints, ignore_errors=True)  # the policy is whole
+    return record
+
+
+def _search(
+    profile: Profile, cell: Cell, tasks: TaskSet, base: Path, device: torch.device, report: Report
+) -> dict[str, Any]:
+    """Search with the policy of another, finished cell."""
+    policy = cell.spec["policy"]
+    source = policy_dir(policy) if cell.spec["policy_trained"] else base
+    if not source.is_dir() or not weight_files(source):
+        raise BadInput(f"policy of {policy} is not in {source}; delete its cell's folder and run the target again")
+    started = time.perf_counter()
+    answered, record = resolve("repro.methods.search:search_suites")(
+        load_model(source, device).eval(),
+        load_tokenizer(source),
+        tasks,
+        profile,
+        cell.spec,
+        cell.folder / "trees",
+        report,
+    )
+    kinds = {}
+    single = profile.evaluate.model_copy(update={"samples": 1})
+    for kind, samples in answered.items():
+        replace_samples(cell.folder / f"samples_{kind}.jsonl.zst", samples)
+        kinds[kind] = summaries(tasks, list(profile.tasks.suites), single, samples)
+    return {
         "train": None,
         "suites": kinds["mcts"],
         "kinds": kinds,
@@ -128,30 +179,21 @@ def _search(profile: Profile, cell: Cell, tasks: TaskSet, base: str, weights: st
 
 
 def regrade_cell(profile: Profile, cell: Cell) -> dict[str, int]:
-    """Grade the stored samples of a finished cell again, without a model, and rewrite its summary. Returns changed
-    verdicts per suite.
+    """Grade the stored samples of a finished cell again, without a model, and rewrite its summary.
+
+    Returns changed verdicts per suite.
     """
     summary = load_summary(cell)
-    if cell.spec["method"] == search.METHOD:
+    if cell.spec["method"] == SEARCH:
         raise BadInput(f"cell {cell.id} is a search, whose curves need its trees; delete it and run the target again")
-    tasks = make_taskset(profile.tasks)
-    samples = read_samples(cell.folder / "samples.jsonl.zst")
-    verdicts = tasks.grade([s.text for s in samples], [s.answer for s in samples], [s.ended for s in samples])
-    regraded, changed = [], dict.fromkeys(profile.tasks.suites, 0)
-    for sample, (correct, reason) in zip(samples, verdicts, strict=True):
-        changed[sample.suite] += (sample.correct, sample.reason) != (correct, reason)
-        regraded.append(type(sample)(**{**sample.__dict__, "correct": correct, "reason": reason}))
-    suites = _suites(regraded, tasks)
+    path, names = cell.folder / SAMPLES, list(profile.tasks.suites)
+    stored = read_samples(path)
+    if not stored:
+        raise BadInput(f"samples {path} do not exist; run the cell first")
+    with make_taskset(profile.tasks) as tasks:
+        samples, changed = regrade_samples(tasks, names, stored)
+        suites = summaries(tasks, names, profile.evaluate, samples)
     if any(changed.values()) or suites != summary["suites"]:
-        write_samples(cell.folder / "samples.jsonl.zst", regraded)
+        replace_samples(path, samples)
         write_json(cell.folder / "summary.json", {**summary, "suites": suites})
     return changed
-
-
-def _suites(samples: list, tasks) -> dict:
-    names = dict.fromkeys(sample.suite for sample in samples)
-    return {name: summarise([s for s in samples if s.suite == name], tasks.final_answer) for name in names}
-
-
-def _device() -> str:
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"

@@ -1,80 +1,72 @@
-"""A cell is one (base, arm, seed) run: its identity and its hash.
+"""Which cells an experiment needs, with their resolved specifications: profile values, arm, seed, code, lock file."""
 
-A cell's specification holds everything that can move its numbers: profile values, arm, seed, the hash of the code
-that computes them and
-of the lock file. The hash is part of the folder's name, so a changed specification is another cell and a stale result
-can never be read.
-"""
-
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from repro.cells.code import METHOD_CODE, code_hash
+from repro.cells.bases import base_identity, lineage, recipe_module
+from repro.cells.cell import Cell
 from repro.cells.experiments import Arm, Experiment, get_arm
+from repro.closure import code_hash
 from repro.config import Profile
 from repro.errors import BadInput
-from repro.files import canonical_json, sha256_text
-from repro.paths import results_dir
+from repro.evaluation.engines import ENGINES
+from repro.methods.registry import SEARCH, get_method
 from repro.provenance import lock_hash
+from repro.references import module_of
+from repro.tasks.build import task_module
+
+# What runs a cell, whatever its method: with all that it imports, its code can move the cell's numbers.
+CELL = ("repro.cells.fill",)
+SEARCH_CODE = ("repro.methods.search",)
+VALUE_CODE = ("repro.methods.search_value",)
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One run. `spec` is plain JSON data; `id` names the folder."""
+def code_roots(profile: Profile, base: str, arm: Arm) -> tuple[str, ...]:
+    """The modules whose imports are a cell's code: changing one method re-runs that method alone."""
+    roots = {*CELL, task_module(profile.tasks), module_of(ENGINES[profile.evaluate.engine])}
+    roots |= {code for name in lineage(profile, base) if (code := recipe_module(profile, name))}
+    if arm.method == SEARCH:
+        roots |= {*SEARCH_CODE, *(VALUE_CODE if profile.search and profile.search.value == "value_model" else ())}
+    elif arm.method is not None:
+        roots |= set(get_method(arm.method).modules)
+    return tuple(sorted(roots))
 
-    profile: str
-    base: str
-    arm: str
-    seed: int
-    spec: dict[str, Any]
 
-    @property
-    def spec_hash(self) -> str:
-        return sha256_text(canonical_json(self.spec))
+def training_values(profile: Profile, base: str, arm: Arm) -> dict[str, Any]:
+    """The arguments of an arm's method on a base.
 
-    @property
-    def id(self) -> str:
-        return f"{self.base}__{self.arm}__s{self.seed}__{self.spec_hash[:10]}"
-
-    @property
-    def folder(self) -> Path:
-        return results_dir(self.profile) / "runs" / self.id
+    What is said of a base wins over what is said of all; an arm's own definition wins over that; the profile's words
+    for this arm win over all.
+    """
+    shared = {**profile.train, **profile.bases[base].train} if get_method(arm.method).shared else {}
+    return {**shared, **arm.overrides, **profile.arms.get(arm.id, {})}
 
 
 def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
     """The cell of one base, arm and seed, with its resolved specification."""
-    ref = profile.bases[base]
-    lineage = {}
-    name: str | None = base
-    while name is not None:  # a further fine-tuned base depends on the one it continues
-        lineage[name] = profile.bases[name].model_dump()
-        name = (profile.bases[name].spec or {}).get("continue_from")
-    training = None
-    if arm.method == "rest_mcts":  # another family of arguments than the other trainers'
-        training = {**arm.overrides, **profile.arms.get(arm.id, {})}
-    elif arm.method not in (None, "search"):
-        # What is said of a base wins over what is said of all; an arm's own definition wins over that; the profile's
-        # words for this arm win over all.
-        training = {**profile.train, **ref.train, **arm.overrides, **profile.arms.get(arm.id, {})}
+    trained = arm.method not in (None, SEARCH)
     spec = {
         "profile": profile.name,
-        "base": lineage,
-        "role": ref.role,
+        "base": {name: base_identity(profile, name) for name in lineage(profile, base)},
+        "role": profile.bases[base].role,
         "arm": arm.id,
         "method": arm.method,
-        "train": training,
+        "train": training_values(profile, base, arm) if trained else None,
+        "attn_implementation": profile.bases[base].attn_implementation,
         "tasks": profile.tasks.model_dump(),
         "evaluate": profile.evaluate.model_dump(),
         "seed": seed,
         "threads": profile.resources.threads,
-        "code": code_hash(METHOD_CODE[arm.method]),
+        "device": profile.resources.device,
+        "code": code_hash(code_roots(profile, base, arm)),
         "lock": lock_hash(),
     }
     if arm.search is not None:
         if profile.search is None:
             raise BadInput(f"profile {profile.name} has no section 'search'; arm {arm.id} needs one")
-        spec |= {"search": profile.search.model_dump(), "policy": searched_cell(profile, base, arm, seed).id}
+        policy = searched_cell(profile, base, arm, seed)
+        spec |= {"search": profile.search.model_dump(), "policy": policy.id, "policy_trained": policy.trained}
+        if profile.search.value == "value_model":
+            spec["value_model"] = training_values(profile, base, get_arm("rest_mcts"))
     return Cell(profile.name, base, arm.id, seed, spec)
 
 

@@ -1,18 +1,19 @@
-"""The verb `run`: plans a target's cells, makes the bases, fills what is missing, and builds the tables and figures."""
+"""Plans a target's cells, makes the bases and fills what is missing."""
 
 import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro.cells.code import BASE_CODE, code_hash
+from repro.cells.bases import base_marker, base_specs, lineage, make_profile_base
+from repro.cells.cell import Cell
 from repro.cells.experiments import ARMS, EXPERIMENTS, Experiment
-from repro.cells.plan import Cell, plan_cells
+from repro.cells.plan import plan_cells
 from repro.cells.pool import Outcome, Task, run_pool
 from repro.cells.state import load_summary, state
 from repro.config import Profile
 from repro.errors import BadInput
-from repro.files import exclusive_lock, sha256_text
+from repro.files import exclusive_lock
 from repro.paths import cache_dir, results_dir
 from repro.provenance import provenance
 
@@ -32,10 +33,10 @@ class Options:
 def estimate_seconds(profile: Profile, cell: Cell) -> float:
     """Seconds one cell takes by the profile's estimates."""
     cost = profile.resources
-    scale = cost.base_cost[cell.base]
+    scale = cost.base_cost.get(cell.base, 1.0)
     if "search" in cell.spec:
         return scale * cost.search_seconds
-    train = 0.0 if cell.spec["train"] is None else cost.train_seconds * cost.arm_cost.get(cell.arm, 1.0)
+    train = cost.train_seconds * cost.arm_cost.get(cell.arm, 1.0) if cell.trained else 0.0
     return scale * (train + cost.evaluate_seconds)
 
 
@@ -82,8 +83,12 @@ def target_status(profile: Profile) -> list[dict]:
 
 
 def plan(profile: Profile, experiment: Experiment, options: Options) -> dict:
-    """What `run` would do: cells with state and estimated seconds, bases to make, the total. Runs nothing."""
+    """What `run` would do: cells with state and estimated seconds, bases to make, the total. Runs nothing.
+
+    Raises BadInput for whatever `run` would refuse.
+    """
     cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
+    check(profile, cells)
     rows = [{"cell": cell.id, "state": state(cell), "seconds": estimate_seconds(profile, cell)} for cell in cells]
     todo = [cell for cell, row in zip(cells, rows, strict=True) if row["state"] != "done"]
     missing = _missing_bases(profile, todo)
@@ -95,37 +100,17 @@ def plan(profile: Profile, experiment: Experiment, options: Options) -> dict:
         "cells": rows,
         "bases": base_seconds,
         "jobs": options.jobs or profile.resources.jobs,
-        "seconds_of_work": work,
+        "work": work / 3600,
         "seconds_wall": work / (options.jobs or profile.resources.jobs),
-        "unit": "GPU-seconds" if profile.resources.gpu_hours else "seconds on one quiet core",
+        "unit": profile.resources.unit,
         "not_run": {name: ARMS[name].why_not for name in experiment.arms if not ARMS[name].built},
     }
 
 
-def _lineage(profile: Profile, base: str) -> list[str]:
-    """The base and those it continues from, the first one first."""
-    chain, name = [], base
-    while name is not None:
-        if name not in profile.bases:
-            raise BadInput(
-                f"profile {profile.name}: base {chain[-1]!r} continues from {name!r}, which is not in the profile"
-            )
-        chain.append(name)
-        name = (profile.bases[name].spec or {}).get("continue_from")
-    return chain[::-1]
-
-
 def _missing_bases(profile: Profile, cells: list[Cell]) -> list[str]:
     """Bases that must be made first, parents before children. Reads only the disk."""
-    names = dict.fromkeys(name for cell in cells for name in _lineage(profile, cell.base))
-    return [name for name in names if profile.bases[name].kind == "trained" and not base_marker(profile, name).exists()]
-
-
-def base_marker(profile: Profile, name: str) -> Path:
-    """Where the measured quality of a base is recorded; it exists once the base is made and measured."""
-    lineage = [profile.bases[each].model_dump() for each in _lineage(profile, name)]
-    digest = sha256_text(repr((lineage, sorted(profile.tasks.suites.items()), code_hash(BASE_CODE))))[:10]
-    return results_dir(profile.name) / "bases" / f"{name}__{digest}.json"
+    names = dict.fromkeys(name for cell in cells for name in lineage(profile, cell.base))
+    return [name for name in names if profile.bases[name].made and not base_marker(profile, name).exists()]
 
 
 def run(profile: Profile, experiment: Experiment, options: Options) -> tuple[Outcome, list[Cell]]:
@@ -144,42 +129,49 @@ def run(profile: Profile, experiment: Experiment, options: Options) -> tuple[Out
         if not todo:
             return Outcome([], {}, {}), cells
         provenance()
+        check(profile, todo)
         tasks = _tasks(profile, todo)
         return run_pool(tasks, options.jobs or profile.resources.jobs), cells
 
 
-def _tasks(profile: Profile, todo: list[Cell]) -> list[Task]:
-    """The pool's tasks, after every setting has been tried on its config class. Imports torch and TRL, once for all
-    workers.
-    """
-    from repro.bases.profile import make_profile_base, profile_specs
-    from repro.cells.fill import run_cell
-    from repro.methods import rest_mcts, search
-    from repro.methods.trl import build_config
-    from repro.tasks.protocol import make_taskset
+def check(profile: Profile, cells: list[Cell]) -> None:
+    """Raise BadInput for whatever would stop a cell before its first step: settings, bases, suites, training data.
 
-    for cell in {cell.arm: cell for cell in todo if cell.spec["train"] is not None}.values():
-        method, where = cell.spec["method"], f"profile {profile.name}, arm {cell.arm}"
-        if method == rest_mcts.METHOD:
-            rest_mcts.build_config(cell.spec["train"], seed=0, output_dir="unused", where=where)
-        else:
-            build_config(method, cell.spec["train"], seed=0, output_dir="unused", where=where)
-    if any("search" in cell.spec for cell in todo):
-        search.mcts_config(profile.search, profile.evaluate.max_new_tokens, f"profile {profile.name}")
-    profile_specs(profile)
-    task_set = make_taskset(profile.tasks)
+    Imports torch and TRL; when `run` calls it, once for all workers.
+    """
+    from repro.methods.registry import get_method
+    from repro.tasks.build import make_taskset
+
+    for cell in {cell.arm: cell for cell in cells if cell.trained}.values():
+        where = f"profile {profile.name}, arm {cell.arm}"
+        get_method(cell.spec["method"]).settings(cell.spec["train"], seed=0, output_dir="unused", where=where)
+    if any("search" in cell.spec for cell in cells):
+        from repro.methods.search import mcts_config
+
+        mcts_config(profile.search, profile.evaluate.max_new_tokens, f"profile {profile.name}")
+    for kind in dict.fromkeys(ref.kind for ref in profile.bases.values() if ref.made):
+        base_specs(profile, kind)
     for suite in profile.tasks.suites:
-        task_set.questions(suite)  # raises for an unknown suite or an impossible size, before anything is trained
+        profile.evaluate.samples_of(suite)
+    with make_taskset(profile.tasks) as tasks:
+        for base in dict.fromkeys(cell.base for cell in cells if cell.trained):
+            tasks.training_questions(base, 0, 1)
+
+
+def _tasks(profile: Profile, todo: list[Cell]) -> list[Task]:
+    """The pool's tasks: bases that are missing, then cells."""
+    from repro.cells.fill import run_cell
+
     tasks = []
     missing = _missing_bases(profile, todo)
     for name in sorted(
         missing,
         key=lambda each: (
-            -sum(profile.resources.base_seconds.get(n, 0.0) for n in missing if each in _lineage(profile, n))
+            -sum(profile.resources.base_seconds.get(n, 0.0) for n in missing if each in lineage(profile, n))
         ),
     ):
         marker = base_marker(profile, name)
-        parents = tuple(f"base {parent}" for parent in _lineage(profile, name)[:-1] if parent in missing)
+        parents = tuple(f"base {parent}" for parent in lineage(profile, name)[:-1] if parent in missing)
         tasks.append(
             Task(
                 id=f"base {name}",

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from repro.cells.plan import Cell
+from repro.cells.cell import Cell
 from repro.errors import BadInput
 from repro.files import is_locked, read_json
 

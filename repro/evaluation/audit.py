@@ -7,18 +7,12 @@ says so where it cannot tell; a disagreement is two graders that are sure of dif
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from repro.errors import BadInput
-from repro.evaluation.run import stored_suites
-from repro.evaluation.store import CONFIG, SAMPLES, Sample, read_samples
-from repro.files import read_json, write_json
+from repro.evaluation.store import Sample
 from repro.grading.audit_grader import opinion
-from repro.tasks.benchmarks.loading import SUITES, Problem, load_benchmark
-from repro.tasks.benchmarks.prompts import answer_part
-
-AUDIT = "audit.json"
+from repro.tasks.encoding import answer_part
+from repro.tasks.protocol import Question
 
 
 @dataclass(frozen=True)
@@ -48,14 +42,14 @@ class Audited:
         }
 
 
-def audit_samples(problems: Mapping[str, Problem], samples: Sequence[Sample]) -> Audited:
+def audit_samples(questions: Mapping[str, Question], samples: Sequence[Sample]) -> Audited:
     """Compare the stored verdicts of mathematical answers with the second grader's opinions.
 
     A row of a disagreement names the sample, both verdicts, the first one's reason and detail, gold and answer.
     """
     silent, rows = 0, []
     for sample in samples:
-        gold = problems[sample.question_id].gold
+        gold = questions[sample.question_id].gold
         judged = opinion(gold=gold, prediction=answer_part(sample.text, thinking=sample.thinking).text or "")
         if judged is None:
             silent += 1
@@ -64,26 +58,6 @@ def audit_samples(problems: Mapping[str, Problem], samples: Sequence[Sample]) ->
             row = {name: getattr(sample, name) for name in names}
             rows.append(row | {"gold": gold, "stored": sample.correct, "second": judged})
     return Audited(len(samples), silent, rows)
-
-
-def audit_evaluation(folder: Path, *, hub_data: bool = False, data_revision: str | None = None) -> dict[str, Audited]:
-    """Audit every mathematical suite of a stored evaluation and write audit.json into each one's folder.
-
-    Raises BadInput for a folder without samples of mathematics, and for data other than the samples' own.
-    """
-    names = [name for name in stored_suites(folder) if SUITES[name].benchmark.kind == "math"]
-    if not names:
-        raise BadInput(f"{folder} holds no samples of mathematics; programs are judged by their tests alone")
-    audited = {}
-    for name in names:
-        place = folder / name
-        loaded = load_benchmark(SUITES[name].benchmark, hub=hub_data, revision=data_revision)
-        if read_json(place / CONFIG, "configuration")["data"] != dict(loaded.source):
-            raise BadInput(f"{place}: its samples answer other data than {dict(loaded.source)}")
-        problems = {problem.id: problem for problem in loaded.problems}
-        audited[name] = audit_samples(problems, read_samples(place / SAMPLES))
-        write_json(place / AUDIT, audited[name].as_json())
-    return audited
 
 
 def describe(name: str, audited: Audited) -> str:

@@ -1,6 +1,6 @@
 """A stored evaluation as a report: tables in Markdown, figures, and one summary for programs; no samples needed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from repro.errors import BadInput
-from repro.evaluation.scores import is_disguised
 from repro.evaluation.store import SUMMARY
 from repro.files import read_json, write_json
 from repro.paper.references import independent, paper_row, printed
-from repro.stats import Counts, arm_interval, cell_verdict
-from repro.tasks.benchmarks.loading import AVERAGED, SUITES
+from repro.stats import Counts, arm_interval, cell_verdict, minimum_detectable_gap, wilson_interval
+from repro.tasks.benchmarks.loading import AVERAGED, MATH500_IN_AIME, SUITES
 
 REPORT = "report.md"
 GOLD_NAMES = {
@@ -60,29 +59,59 @@ def overview(entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
     for name, entry in entries.items():
         suites[name] = {
             "k": entry["k"],
-            "questions": entry["questions"],
+            "questions": entry["n"],
             "complete": is_complete(entry),
-            "avg_at_k": _bare(entry["avg"]),
+            "avg_at_k": score(entry["correct"], entry["k"]),
             "pass_at": entry["pass_at"],
             "maj_at": entry.get("maj_at", {}),
-            "others": {other: _bare(value) for other, value in entry["others"].items()},
-            "greedy": _bare(entry["greedy"]) if "greedy" in entry else None,
-            **entry["rates"],
+            "others": {other: score(value["correct"], entry["k"]) for other, value in entry["others"].items()},
+            "greedy": score(entry["greedy"]["correct"], 1) if "greedy" in entry else None,
+            **{name: entry[name] for name in ("truncated", "no_box", "unclosed_thought")},
             "reasons": entry["reasons"],
-            "mean_tokens": entry["tokens"]["mean"],
+            "mean_tokens": entry["mean_tokens"],
             "cost": entry["cost"],
         }
     average = suite_average(entries)
     return {"model": model_name(entries), "suites": suites, "average_of_five": average}
 
 
-def _bare(score: dict[str, Any]) -> dict[str, float]:
-    return {name: score[name] for name in ("value", "low", "high")}
+def score(correct: Sequence[int], k: int) -> dict[str, float]:
+    """avg@k from right answers per question, with its 95 % interval. One question: Wilson's interval of its samples.
+
+    The interval covers the questions and the samples of one checkpoint ("1 seed, sampling only"): what another training
+    seed would have given is not in it.
+    """
+    if len(correct) == 1:
+        low, high = wilson_interval(correct[0], k)
+        return {"value": correct[0] / k, "low": low, "high": high}
+    result = arm_interval([Counts(np.array([correct]), k)])
+    return {"value": result.value, "low": result.low, "high": result.high}
+
+
+def sampling_gap(correct: Sequence[int], k: int) -> float | None:
+    """The gap between two such evaluations that sampling noise alone lets be seen (5 %, power 80 %); None for k = 1."""
+    if k < 2:
+        return None
+    share = np.array(correct) / k
+    variance = float((share * (1 - share)).sum()) / (k - 1) / len(share) ** 2
+    return minimum_detectable_gap(float(np.sqrt(2 * variance)), np.inf)
+
+
+def is_disguised(entry: Mapping[str, Any]) -> bool:
+    """Whether every question is answered all right or all wrong although k > 1: one pass in the dress of avg@k."""
+    k = entry["k"]
+    return k > 1 and all(count in (0, k) for count in entry["correct"])
+
+
+def without_training_overlap(entry: Mapping[str, Any]) -> list[int]:
+    """Right answers on the questions that the AIME training set does not contain."""
+    pairs = zip(entry["question_ids"], entry["correct"], strict=True)
+    return [count for question, count in pairs if question not in MATH500_IN_AIME]
 
 
 def is_complete(entry: dict[str, Any]) -> bool:
     """Whether every question of the benchmark was asked."""
-    return entry["questions"] == entry["rows"]
+    return entry["n"] == entry["rows"]
 
 
 def model_name(entries: dict[str, dict[str, Any]]) -> str:
@@ -98,7 +127,7 @@ def suite_average(entries: dict[str, dict[str, Any]]) -> dict[str, float] | None
     """The plain mean of the paper's five benchmarks with its interval, if all are there and complete."""
     if any(name not in entries or not is_complete(entries[name]) for name in AVERAGED):
         return None
-    counts = [Counts(np.array([entries[name]["avg"]["correct"]]), entries[name]["k"]) for name in AVERAGED]
+    counts = [Counts(np.array([entries[name]["correct"]]), entries[name]["k"]) for name in AVERAGED]
     result = arm_interval(counts)
     return {"value": result.value, "low": result.low, "high": result.high}
 
@@ -150,11 +179,12 @@ def _score_rows(
     header += ["greedy", "truncated", "no box", "verdict"]
     rows = []
     for name, entry in entries.items():
+        found_here = score(entry["correct"], entry["k"])
         paper = printed(*beside, name) if beside else None
         found = independent(*beside, name) if beside else []
         verdict = "-"
         if paper is not None:
-            low, high = (100 * entry["avg"][end] for end in ("low", "high"))
+            low, high = (100 * found_here[end] for end in ("low", "high"))
             verdict = cell_verdict(paper.value, low, high) if is_complete(entry) else "not run"
         majority = entry.get("maj_at", {}).get("4")
         k = entry["k"]
@@ -163,13 +193,13 @@ def _score_rows(
                 entry["title"],
                 "-" if paper is None else f"{paper.value:.1f}",
                 ", ".join(f"{each.value:g} ({each.source})" for each in found) or "none",
-                f"avg@{k} {_points(entry['avg'])}",
-                f"{entry['questions']} x {k}",
+                f"avg@{k} {_points(found_here)}",
+                f"{entry['n']} x {k}",
                 f"pass@{k} {100 * entry['pass_at'][str(k)]:.1f}",
                 "-" if majority is None else f"{100 * majority['share']:.1f}",
-                _points(entry.get("greedy")),
-                f"{100 * entry['rates']['truncated']:.1f} %",
-                f"{100 * entry['rates']['no_box']:.1f} %" if entry["kind"] == "math" else "-",
+                _points(score(entry["greedy"]["correct"], 1) if "greedy" in entry else None),
+                f"{100 * entry['truncated']:.1f} %",
+                f"{100 * entry['no_box']:.1f} %" if entry["kind"] == "math" else "-",
                 verdict,
             ]
         )
@@ -183,7 +213,8 @@ def _flags(entries: dict[str, dict[str, Any]]) -> list[str]:
     lines = [
         "Intervals cover questions and samples of this one checkpoint, not training seeds (1 seed, sampling only)."
     ]
-    gaps = [f"{n} {100 * e['mdg_sampling']:.2f}" for n, e in entries.items() if e["mdg_sampling"]]
+    found = {name: sampling_gap(entry["correct"], entry["k"]) for name, entry in entries.items()}
+    gaps = [f"{name} {100 * gap:.2f}" for name, gap in found.items() if gap]
     if gaps:
         lines.append(
             "Smallest gap between two such evaluations that sampling noise alone lets be seen (5 % two-sided, power "
@@ -195,7 +226,7 @@ def _flags(entries: dict[str, dict[str, Any]]) -> list[str]:
             f"**Flag**: every question of {', '.join(disguised)} is answered all right or all wrong: as one pass would."
         )
     audits = [
-        f"{name} {len(entry['audit']['disagreements'])} of {entry['audit']['judged']} judged"
+        f"{name} {entry['audit']['disagreements']} of {entry['audit']['samples'] - entry['audit']['silent']} judged"
         for name, entry in entries.items()
         if "audit" in entry
     ]
@@ -209,11 +240,13 @@ def _other_rows(entries: dict[str, dict[str, Any]]) -> list[list[str]]:
     for entry in entries.values():
         for name, value in entry["others"].items():
             differing = value.get("questions_with_another_gold")
-            note = f"{entry['questions']}" + (f", {differing} with another gold" if differing else "")
-            rows.append([entry["title"], GOLD_NAMES[name], _points(value), note])
-        if "without_training_overlap" in entry:
-            subset = entry["without_training_overlap"]
-            rows.append([entry["title"], "without AIME training problems", _points(subset), str(subset["questions"])])
+            note = f"{entry['n']}" + (f", {differing} with another gold" if differing else "")
+            rows.append([entry["title"], GOLD_NAMES[name], _points(score(value["correct"], entry["k"])), note])
+        kept = without_training_overlap(entry)
+        if 0 < len(kept) < entry["n"]:
+            rows.append(
+                [entry["title"], "without AIME training problems", _points(score(kept, entry["k"])), str(len(kept))]
+            )
     return rows
 
 

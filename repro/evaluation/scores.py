@@ -1,43 +1,33 @@
-"""From graded samples of one suite to its summary: counts, scores with intervals, lengths, reasons and cost.
+"""From graded samples of one suite to its summary: counts, scores, lengths and reasons.
 
-Pure functions of stored samples; scores are fractions in [0, 1]. An interval covers the questions and the samples of
-one checkpoint ("1 seed, sampling only"): what another training seed would have given is not in it.
+Pure functions of stored samples; scores are fractions in [0, 1]. Intervals follow from the counts and are made where
+they are shown (`repro.evaluation.report`, `repro.tables`).
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from repro.errors import BadInput
-from repro.evaluation.grading import UNCLOSED_THOUGHT
 from repro.evaluation.store import GREEDY, SAMPLED, Sample
-from repro.grading.audit_grader import opinion
-from repro.stats import Counts, arm_interval, maj_at_k, minimum_detectable_gap, pass_at_k, wilson_interval
-from repro.tasks.benchmarks.loading import MATH500_IN_AIME, Problem
+from repro.stats.metrics import maj_at_k, mean_accuracy, pass_at_k
+from repro.tasks.encoding import UNCLOSED_THOUGHT
+from repro.tasks.protocol import Question
 
 PASS_KS = (1, 4, 8, 16, 32, 64)
 MAJORITY_K = 4  # the paper's appendix: "report maj@4 scores"
 BINS = 24
-Classes = Callable[[Sequence[Sample]], Sequence[tuple[int, bool] | None]]
+Classes = Callable[[Sequence[str | None]], Sequence[Hashable | None]]
 
 
-def score(correct: Sequence[int], k: int) -> dict[str, Any]:
-    """avg@k from right answers per question, with its 95 % interval. One question: Wilson's interval of its samples."""
-    if len(correct) == 1:
-        low, high = wilson_interval(correct[0], k)
-        return {"value": correct[0] / k, "low": low, "high": high, "correct": list(correct)}
-    result = arm_interval([Counts(np.array([correct]), k)])
-    return {"value": result.value, "low": result.low, "high": result.high, "correct": list(correct)}
-
-
-def by_question(samples: Sequence[Sample], problems: Sequence[Problem], draw: str, k: int) -> list[list[Sample]]:
-    """The first k samples of each question and draw, in the order of the problems.
+def by_question(samples: Sequence[Sample], questions: Sequence[Question], draw: str, k: int) -> list[list[Sample]]:
+    """The first k samples of each question and draw, in the order of the questions.
 
     Raises BadInput if a question has fewer: a score labelled with a k that was not sampled is never made.
     """
-    groups: dict[str, dict[int, Sample]] = {problem.id: {} for problem in problems}
+    groups: dict[str, dict[int, Sample]] = {question.id: {} for question in questions}
     for sample in samples:
         if sample.draw == draw and sample.question_id in groups:
             groups[sample.question_id][sample.sample] = sample
@@ -47,97 +37,91 @@ def by_question(samples: Sequence[Sample], problems: Sequence[Problem], draw: st
     return [[group[number] for number in range(k)] for group in groups.values()]
 
 
-def summarise(samples: Sequence[Sample], problems: Sequence[Problem], k: int, classes: Classes) -> dict[str, Any]:
-    """Everything that is reported of one suite. problems: those asked, in order; k: samples per question that count.
+def summarise(samples: Sequence[Sample], questions: Sequence[Question], k: int, classes: Classes) -> dict[str, Any]:
+    """Everything that is stored of one suite. questions: those asked, in order; k: samples per question that count.
 
-    `classes` says what each sample of one question votes for. A greedy pass is summed up where it is stored.
+    `classes` says which answers of one question are equal, as they vote. A greedy pass is summed up where it is stored.
+    maj_at_k is None for code, which has no votes.
     """
-    groups = by_question(samples, problems, SAMPLED, k)
+    groups = by_question(samples, questions, SAMPLED, k)
     drawn = [sample for group in groups for sample in group]
     correct = [sum(sample.correct for sample in group) for group in groups]
+    votes = None if is_code(questions) else [_votes(group, classes) for group in groups]
     result = {
         "k": k,
-        "questions": len(groups),
-        "question_ids": [problem.id for problem in problems],
-        "avg": score(correct, k),
-        "pass_at": {str(size): pass_at_k(k, correct, size) for size in sorted({*PASS_KS, k}) if size <= k},
-        "others": _others(groups, problems, k),
+        "n": len(groups),
+        "question_ids": [question.id for question in questions],
+        "correct": correct,
+        "avg_at_k": mean_accuracy(correct, k),
+        "pass_at_k": pass_at_k(k, correct, k),
+        "maj_at_k": None if votes is None else _majority(votes, k, "share"),
         "reasons": _counted(sample.reason for sample in drawn),
-        "details": _counted(sample.detail for sample in drawn if not _is_code(problems)),
-        "rates": rates(drawn),
+        "truncated": _share(not sample.ended for sample in drawn),
+        "mean_tokens": _mean_tokens(drawn),
+        "pass_at": {str(size): pass_at_k(k, correct, size) for size in sorted({*PASS_KS, k}) if size <= k},
+        "others": _others(groups, questions),
+        "details": {} if is_code(questions) else _counted(sample.detail for sample in drawn if sample.detail),
+        "no_box": _share(sample.reason == "no_box" for sample in drawn),
+        "unclosed_thought": _share(sample.detail == UNCLOSED_THOUGHT for sample in drawn),
         "tokens": token_counts(drawn),
         "lengths": histogram(drawn),
-        "mdg_sampling": sampling_gap(correct, k),
     }
-    if not _is_code(problems):
-        result["maj_at"] = _majorities(groups, k, classes)
-        result["audit"] = _audit(drawn, problems)
-    kept = [place for place, problem in enumerate(problems) if problem.id not in MATH500_IN_AIME]
-    if 0 < len(kept) < len(problems):
-        result["without_training_overlap"] = {"questions": len(kept), **score([correct[place] for place in kept], k)}
+    if votes is not None:
+        sizes = [size for size in sorted({MAJORITY_K, k}) if 1 < size <= k]
+        result["maj_at"] = {str(n): {tie: _majority(votes, n, tie) for tie in ("share", "first")} for n in sizes}
     if any(sample.draw == GREEDY for sample in samples):
-        passes = [group[0] for group in by_question(samples, problems, GREEDY, 1)]
-        result["greedy"] = score([int(sample.correct) for sample in passes], 1) | {"rates": rates(passes)}
+        passes = [group[0] for group in by_question(samples, questions, GREEDY, 1)]
+        result["greedy"] = {
+            "correct": [int(sample.correct) for sample in passes],
+            "truncated": _share(not sample.ended for sample in passes),
+            "mean_tokens": _mean_tokens(passes),
+        }
     return result
 
 
-def _is_code(problems: Sequence[Problem]) -> bool:
-    return problems[0].code is not None
+def is_code(questions: Sequence[Question]) -> bool:
+    """Whether the questions ask for functions."""
+    return questions[0].code is not None
 
 
-def _counted(words: Any) -> dict[str, int]:
+def _share(flags: Iterable[bool]) -> float:
+    found = list(flags)
+    return sum(found) / len(found)
+
+
+def _mean_tokens(samples: Sequence[Sample]) -> float:
+    return sum(sample.tokens for sample in samples) / len(samples)
+
+
+def _counted(words: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(words).items()))
 
 
-def _others(groups: Sequence[Sequence[Sample]], problems: Sequence[Problem], k: int) -> dict[str, Any]:
-    """Scores under other golds and readings. A sample without such a verdict keeps its own."""
+def _others(groups: Sequence[Sequence[Sample]], questions: Sequence[Question]) -> dict[str, Any]:
+    """Right answers under other golds and readings. A sample without such a verdict keeps its own."""
     names = {name for group in groups for sample in group for name in sample.others}
     result = {}
     for name in sorted(names):
-        counts = [sum(sample.others.get(name, sample.correct) for sample in group) for group in groups]
-        result[name] = score(counts, k)
-        rows = [p.id for p in problems if name in p.golds and p.golds[name] != (p.gold,)]
+        result[name] = {"correct": [sum(s.others.get(name, s.correct) for s in group) for group in groups]}
+        rows = [q.id for q in questions if name in q.golds and q.golds[name] != (q.gold,)]
         if rows:
             result[name]["questions_with_another_gold"] = len(rows)
     return result
 
 
-def _majorities(groups: Sequence[Sequence[Sample]], k: int, classes: Classes) -> dict[str, Any]:
-    """maj@4 and maj@k. share: a tie pays the share of its classes that is right; first: the class seen first wins."""
-    sizes = [size for size in sorted({MAJORITY_K, k}) if 1 < size <= k]
-    if not sizes:
-        return {}
-    votes = [(classes(group), [sample.correct for sample in group]) for group in groups]
-    return {
-        str(size): {
-            tie: float(np.mean([maj_at_k(answers, right, size, tie=tie) for answers, right in votes]))
-            for tie in ("share", "first")
-        }
-        for size in sizes
-    }
+def _votes(group: Sequence[Sample], classes: Classes) -> tuple[list[Hashable | None], list[bool]]:
+    """What each sample votes for, and its verdict.
+
+    The verdict is part of the vote, so that a class never mixes right and wrong where equality is not transitive.
+    """
+    right = [sample.correct for sample in group]
+    found = classes([sample.extracted for sample in group])
+    return [None if each is None else (each, correct) for each, correct in zip(found, right, strict=True)], right
 
 
-def _audit(drawn: Sequence[Sample], problems: Sequence[Problem]) -> dict[str, Any]:
-    """How often a second, simpler grader is sure of the opposite, on the answers that the first one read."""
-    golds = {problem.id: problem.gold for problem in problems}
-    judged, disagreements = 0, []
-    for sample in drawn:
-        box = "" if sample.extracted is None else f"\\boxed{{{sample.extracted}}}"
-        other = opinion(gold=golds[sample.question_id], prediction=box)
-        judged += other is not None
-        if other is not None and other != sample.correct:
-            disagreements.append([sample.question_id, sample.sample])
-    return {"judged": judged, "samples": len(drawn), "disagreements": disagreements}
-
-
-def rates(samples: Sequence[Sample]) -> dict[str, float]:
-    """Shares of samples: cut at the limit, without a box, with a thought that was never closed."""
-    total = len(samples)
-    return {
-        "truncated": sum(not sample.ended for sample in samples) / total,
-        "no_box": sum(sample.reason == "no_box" for sample in samples) / total,
-        "unclosed_thought": sum(sample.detail == UNCLOSED_THOUGHT for sample in samples) / total,
-    }
+def _majority(votes: Sequence[tuple[Sequence[Hashable | None], Sequence[bool]]], size: int, tie: str) -> float:
+    """maj@size. tie "share": pays the share of its classes that is right; "first": the class seen first wins."""
+    return sum(maj_at_k(answers, right, size, tie=tie) for answers, right in votes) / len(votes)
 
 
 def token_counts(samples: Sequence[Sample]) -> dict[str, float]:
@@ -163,15 +147,6 @@ def histogram(samples: Sequence[Sample]) -> dict[str, list[int]]:
     return {"edges": edges.tolist(), **counts}
 
 
-def sampling_gap(correct: Sequence[int], k: int) -> float | None:
-    """The gap between two such evaluations that sampling noise alone lets be seen (5 %, power 80 %); None for k = 1."""
-    if k < 2:
-        return None
-    share = np.array(correct) / k
-    variance = float((share * (1 - share)).sum()) / (k - 1) / len(share) ** 2
-    return minimum_detectable_gap(float(np.sqrt(2 * variance)), np.inf)
-
-
 def cost(samples: Sequence[Sample], device: str) -> dict[str, Any]:
     """Seconds of generation and grading, tokens per second and device-hours of all stored samples."""
     generation = sum(sample.seconds for sample in samples)
@@ -184,9 +159,3 @@ def cost(samples: Sequence[Sample], device: str) -> dict[str, Any]:
         "tokens_per_second": round(tokens / generation, 1) if generation else None,
         "device_hours": round(generation / 3600, 5),
     }
-
-
-def is_disguised(entry: Mapping[str, Any]) -> bool:
-    """Whether every question is answered all right or all wrong although k > 1: one pass in the dress of avg@k."""
-    k = entry["k"]
-    return k > 1 and all(count in (0, k) for count in entry["avg"]["correct"])

@@ -1,4 +1,4 @@
-"""Samples on disk: one file per suite, appended in chunks, each a complete zstd frame.
+"""Samples on disk: a file per cell, or per suite of an evaluation, appended in chunks, each a complete zstd frame.
 
 A chunk is there or it is not: what a killed run left half-written at the end is cut off by the next one. The file as a
 whole is ordinary zstd-compressed JSON lines (`zstdcat` reads it).
@@ -49,9 +49,9 @@ class Sample:
     grade_seconds: float = 0.0
 
     @property
-    def key(self) -> tuple[str, str, int]:
-        """Question, draw and number."""
-        return self.question_id, self.draw, self.sample
+    def key(self) -> tuple[str, str, str, int]:
+        """Suite, question, draw and number."""
+        return self.suite, self.question_id, self.draw, self.sample
 
 
 def append_samples(path: Path, samples: Sequence[Sample]) -> None:
@@ -80,7 +80,7 @@ def read_samples(path: Path, *, mend: bool = False) -> list[Sample]:
             handle.truncate(whole)
             handle.flush()
             os.fsync(handle.fileno())
-    seen: set[tuple[str, str, int]] = set()
+    seen: set[tuple[str, str, str, int]] = set()
     for row in rows:
         if row.key in seen:
             raise BadInput(f"samples {path}: {row.key} is stored twice; delete {path.parent} and run again")

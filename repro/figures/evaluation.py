@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from repro.evaluation.report import is_complete, model_name, reference_row
+from repro.evaluation.report import is_complete, model_name, reference_row, score
 from repro.figures import BAND, FAINT, INK, PAPER, look, new_figure, save, style
 from repro.paper.references import base_range, independent, printed
 
@@ -32,13 +32,13 @@ def accuracy(entries: Entries) -> Figure:
                 _band(axes, y, base_range(name), shown)
             else:
                 _references(axes, y, beside, name, shown)
-            avg = {key: 100 * entry["avg"][key] for key in ("value", "low", "high")}
+            avg = {key: 100 * value for key, value in score(entry["correct"], entry["k"]).items()}
             reach = [[avg["value"] - avg["low"]], [avg["high"] - avg["value"]]]
             axes.errorbar(avg["value"], y, xerr=reach, ls="", ms=8, elinewidth=2, capsize=4, zorder=4, **look(0))
             axes.text(101.5, y, f"{avg['value']:.1f}", va="center", ha="left", size=9, clip_on=False)
         labels = [
             f"{entry['title']}, avg@{entry['k']}"
-            + ("" if is_complete(entry) else f"\nfirst {entry['questions']} of {entry['rows']}")
+            + ("" if is_complete(entry) else f"\nfirst {entry['n']} of {entry['rows']}")
             for entry in entries.values()
         ]
         axes.set_yticks(range(len(entries)), labels)
@@ -93,7 +93,7 @@ def lengths(entries: Entries) -> Figure:
             axes.bar(height=bins["cut"], bottom=bins["ended"], color=PAPER, hatch="///", **place)
             if limit <= 1.15 * bins["edges"][-1]:
                 axes.axvline(limit, ymax=0.8, color=INK, lw=1, ls=(0, (3, 2)))
-            share = 100 * entry["rates"]["truncated"]
+            share = 100 * entry["truncated"]
             axes.set_title(entry["title"])
             axes.text(
                 0.98, 0.95, f"mean {entry['tokens']['mean']:.0f}\ncut {share:.1f} %",

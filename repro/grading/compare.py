@@ -5,7 +5,8 @@ Every function returns True, False, or None where this layer cannot tell and the
 
 from repro.grading import realsets
 from repro.grading.equality import ratio_of_differences, same_value
-from repro.grading.nodes import Node, TooManySigns, contains, expand_signs, num, symbols, walk
+from repro.grading.evaluate import is_whole_constant
+from repro.grading.nodes import Node, TooManySigns, adds_unlike, as_matrix, contains, expand_signs, num, symbols, walk
 from repro.grading.parser import Parsed
 from repro.grading.realsets import NotARealSet
 
@@ -45,12 +46,16 @@ class _Comparison:
                 return verdict
         if gold.kind == "rel" or other.kind == "rel":
             return self.relations(gold, other)
+        if gold.kind == "cases" or other.kind == "cases":
+            return self.cases(gold.args, other.args) if gold.kind == other.kind else False
         if any(node.kind in ("list", "set", "pm", "mp") or self.has_signs(node) for node in (gold, other)):
             return self.collections(gold, other)
         if gold.kind == "tuple" or other.kind == "tuple":
             return self.tuples(gold, other)
         if gold.kind in _REAL_SET_KINDS or other.kind in _REAL_SET_KINDS:
             return self.unions(gold, other)
+        if gold.kind == "case" or other.kind == "case":
+            return gold.kind == other.kind and self.in_order(gold.args, other.args)
         return self.single(gold, other)
 
     def has_signs(self, node: Node) -> bool:
@@ -75,8 +80,10 @@ class _Comparison:
         return same_value(gold, other, tolerant=self.tolerant)
 
     def percent(self, gold: Node, other: Node) -> bool | None:
-        """`10%` is 0.1, and 10 with the sign dropped; of two percents neither sign is dropped."""
+        """`10%` is 0.1. Where the gold is a percent or a whole number, it is 10 with the sign dropped, too."""
         exact = same_value(gold, other, tolerant=self.tolerant)
+        if gold.kind != "pct" and not is_whole_constant(gold):
+            return exact
         gold, other = (node.args[0] if node.kind == "pct" else node for node in (gold, other))
         dropped = same_value(gold, other, tolerant=self.tolerant)
         if exact or dropped:
@@ -95,6 +102,8 @@ class _Comparison:
         return True if dropped else same_value(gold, other, tolerant=self.tolerant)
 
     def ratios(self, gold: Node, other: Node) -> bool | None:
+        if gold.kind == other.kind and gold.value == other.value == "mod":
+            return self.remainders(gold.args, other.args)
         if gold.kind == other.kind:
             return gold.value == other.value and self.in_order(gold.args, other.args)
         ratio, plain = (gold, other) if gold.kind == "ratio" else (other, gold)
@@ -103,11 +112,17 @@ class _Comparison:
         quotient = Node("div", ratio.args)
         return self.single(quotient, plain) if ratio is gold else self.single(plain, quotient)
 
+    def remainders(self, gold: tuple[Node, ...], other: tuple[Node, ...]) -> bool | None:
+        """Equal moduli, and remainders that differ by a multiple of it."""
+        same_modulus = self.same(gold[1], other[1])
+        multiple = Node("div", (Node("add", (gold[0], Node("neg", (other[0],)))), gold[1]))
+        return same_modulus and (self.same(gold[0], other[0]) or is_whole_constant(multiple))
+
     def matrices(self, gold: Node, other: Node) -> bool | None:
-        left, right = _as_matrix(gold), _as_matrix(other)
+        left, right = as_matrix(gold), as_matrix(other)
         if left is None or right is None:
             algebra = all(matrix or contains(node, "matrix") for matrix, node in ((left, gold), (right, other)))
-            return None if algebra and not any(map(_adds_unlike, (gold, other))) else False
+            return None if algebra and not any(map(adds_unlike, (gold, other))) else False
         if left.value != right.value:
             return False
         return self.in_order(left.args, right.args)
@@ -130,7 +145,7 @@ class _Comparison:
                 return False
             return self.in_order(gold.args, other.args)
         tuple_node, rest = (gold, other) if gold.kind == "tuple" else (other, gold)
-        matrix = _as_matrix(rest)
+        matrix = as_matrix(rest)
         if matrix is None:
             return None if contains(rest, "matrix") else False
         if tuple_node.value != "()" or matrix.value not in (1, len(matrix.args)):
@@ -175,11 +190,27 @@ class _Comparison:
                 return None if unknown else False
         return True
 
+    def cases(self, gold: tuple[Node, ...], other: tuple[Node, ...]) -> bool | None:
+        """Values under the same conditions, in any order; "otherwise" is what the other conditions leave."""
+        try:
+            (name, left), (other_name, right) = map(realsets.by_condition, (gold, other))
+        except NotARealSet:
+            return self.unordered(gold, other)
+        if name != other_name or len(left) != len(right):
+            return False
+        verdict: bool | None = True
+        for value, pieces in left:
+            found = [answer for answer, where in right if realsets.same_set(pieces, where, tolerant=self.tolerant)]
+            verdict = _both(verdict, self.same(value, found[0]) if len(found) == 1 else False)
+        return verdict
+
     # --- sets of reals ---
 
     def describes_real_set(self, node: Node) -> bool:
-        if node.kind in _REAL_SET_KINDS:
+        if node.kind in _REAL_SET_KINDS or node == realsets.REALS:
             return True
+        if node.kind == "rel" and node.value == ("in",) and node.args[1] == realsets.REALS:
+            return node.args[0].kind == "sym"
         parts = node.args if node.kind == "list" else (node,)
         return bool(parts) and all(
             part.kind == "rel" and all(sign in _INEQUALITIES or sign == "!=" for sign in part.value) for part in parts
@@ -222,7 +253,7 @@ class _Comparison:
         if gold.kind != "rel":
             return self.value_of_chain(gold, other)
         if other.kind != "rel":
-            return self.same(gold.args[-1], other) if _is_assignment(gold) else False
+            return self.same(gold.args[-1], other) if _is_assignment(gold) or _is_congruence(gold) else False
         if any(contains(node, "pm", "mp") for node in (gold, other)):
             return self.unordered(tuple(expand_signs(gold)), tuple(expand_signs(other)))
         if _is_assignment(gold) and _is_assignment(other) and gold.args[0] == other.args[0]:
@@ -231,7 +262,7 @@ class _Comparison:
 
     def value_of_chain(self, gold: Node, chain: Node) -> bool | None:
         """`name = v` against a value: the chain's members must all be the gold's value, save a leading name."""
-        if not set(chain.value) <= {"=", "~"}:
+        if not (set(chain.value) <= {"=", "~"} or _is_congruence(chain)):
             return False
         members = chain.args
         if _is_name(members[0]):
@@ -311,36 +342,13 @@ def _parts(node: Node, kind: str) -> tuple[Node, ...]:
     return _parts(node.args[0], kind) + _parts(node.args[1], kind)
 
 
-def _as_matrix(node: Node) -> Node | None:
-    """The node as one matrix, a scalar factor or sign multiplied in; None if it is none."""
-    if node.kind == "matrix":
-        return node
-    if node.kind == "neg":
-        inner = _as_matrix(node.args[0])
-        return inner and Node("matrix", tuple(Node("neg", (cell,)) for cell in inner.args), inner.value)
-    if node.kind == "add":
-        left, right = map(_as_matrix, node.args)
-        if left is None or right is None or left.value != right.value or len(left.args) != len(right.args):
-            return None
-        cells = tuple(Node("add", pair) for pair in zip(left.args, right.args, strict=True))
-        return Node("matrix", cells, left.value)
-    if node.kind == "div" and (inner := _as_matrix(node.args[0])):
-        return Node("matrix", tuple(Node("div", (cell, node.args[1])) for cell in inner.args), inner.value)
-    if node.kind == "mul":
-        for scalar, factor in (node.args, node.args[::-1]):
-            inner = _as_matrix(factor)
-            if inner and not contains(scalar, "matrix"):
-                return Node("matrix", tuple(Node("mul", (scalar, cell)) for cell in inner.args), inner.value)
-    return None
-
-
-def _adds_unlike(node: Node) -> bool:
-    """Whether a matrix is added to something that is none."""
-    return any(part.kind == "add" and len({contains(arg, "matrix") for arg in part.args}) == 2 for part in walk(node))
-
-
 def _is_membership(node: Node) -> bool:
     return node.kind == "rel" and node.value == ("in",) and not str(node.args[1].value).startswith("\\mathbb")
+
+
+def _is_congruence(node: Node) -> bool:
+    """`x \\equiv 3 \\pmod 7`: a name and its remainder."""
+    return node.value == ("==",) and node.args[0].kind == "sym" and node.args[1].value == "mod"
 
 
 def _is_name(node: Node) -> bool:

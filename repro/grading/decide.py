@@ -8,7 +8,7 @@ import re
 
 import mpmath
 
-from repro.grading import engine
+from repro.grading import engine, units
 from repro.grading.compare import same_answer
 from repro.grading.evaluate import DIGITS
 from repro.grading.lexer import LexError, tokenize
@@ -16,13 +16,12 @@ from repro.grading.nodes import symbols, walk
 from repro.grading.operands import WordsMatter
 from repro.grading.parser import Parsed, parse_answer
 from repro.grading.verdict import CORRECT, TIMEOUT, UNPARSEABLE_PREDICTION, WRONG
-from repro.grading.vocabulary import BARE_GREEK, FUNCTIONS, LOGICAL_WORDS, UNIT_LETTERS, UNIT_WORDS
 
 ENGINE_SECONDS = 0.8  # of the worker's own time, for both readings and the comparison
 INNER_SECONDS = 1.4  # of the worker's own time, for the whole decision
 
 _TEXT_COMMAND = re.compile(r"\\(?:text\w*|mbox|mathrm|mathbf|operatorname|hbox)\s*\{")
-_WORDS = re.compile(r"[A-Za-z][A-Za-z .,;'()-]*")
+_WORDS = re.compile(r"[A-Za-z][A-Za-z0-9 .,;'()-]*")
 _UNIT_FACTOR = r"\\?[A-Za-z]+(?:\^\{?-?\d\}?)?"
 _BARE_UNIT = re.compile(
     rf"(.*[\d}})])(\s|~|\\[,; ])*({_UNIT_FACTOR}(?:(?:\s+|\s*/\s*|\s*\*\s*|\s*\\cdot\s*){_UNIT_FACTOR})*)\s*\.?"
@@ -100,7 +99,10 @@ def canonical(text: str) -> str:
     except LexError:
         return re.sub(r"\s+|\\[,;:! ]|\$", "", text)
     return "\x1f".join(
-        token.value.lower().replace(".", "") if token.kind == "text" else token.value for token in tokens
+        token.value.lower().replace(".", "")
+        if token.kind == "text" and len(token.value) > 1 and not token.bare
+        else token.value
+        for token in tokens
     )
 
 
@@ -112,8 +114,16 @@ def words(text: str, *, letters: bool) -> tuple[str, ...]:
     plain = _GAPS.sub(" ", _TEXT_COMMAND.sub(" ", text)).strip(" .()")
     if not _WORDS.fullmatch(plain) or not (letters or re.search(r"[A-Za-z]{2}", plain)):
         return ()
-    items = re.split(r"[,;]|\band\b", plain.casefold().replace(".", ""))
+    folded = re.sub("[A-Za-z]+", lambda word: _folded(word.group(), letters), plain)
+    items = re.split(r"[,;]|\band\b", folded.replace(".", ""))
     return tuple(sorted(" ".join(item.strip(" ()").split()) for item in items if item.strip()))
+
+
+def _folded(word: str, in_text: bool) -> str:
+    """A word in lower case; one that may be a product of symbols (`ab`, `AB`) keeps its case."""
+    if in_text or len(word) > 3 or word.lower() in ("yes", "no", "and"):
+        return word.casefold()
+    return word if len(word) < 3 or word.isupper() else word.casefold()
 
 
 def _is_readable(text: str) -> bool:
@@ -128,16 +138,13 @@ def _is_readable(text: str) -> bool:
 def without_bare_unit(text: str) -> Parsed | None:
     """The answer without a unit that stands after it as plain letters (`5 m/s^2`, `12 handshakes`), else None."""
     match = _BARE_UNIT.fullmatch(text)
-    if match is None or not all(
-        _may_be_unit(word, spaced=bool(match[2])) for word in re.findall("[A-Za-z]+", match[3])
-    ):
+    if match is None:
         return None
-    reading = _reading(match[1])
+    value, gap, phrase = match[1], match[2], match[3].replace("\\Omega", "ohm")
+    pairs = [word.lower() for word in re.findall("[A-Za-z]+", phrase) if len(word) == 2]
+    if not units.says_what(phrase) or not units.BARE_PAIRS.issuperset(pairs):
+        return None
+    if not (gap or units.is_unit(phrase) or phrase in units.UNIT_LETTERS):
+        return None
+    reading = _reading(value)
     return None if reading is None or symbols(reading.tree) else reading
-
-
-def _may_be_unit(word: str, *, spaced: bool) -> bool:
-    """A known unit, or any word of three letters and more that stands apart and is neither a symbol nor a condition."""
-    if word in UNIT_LETTERS or word.lower() in UNIT_WORDS or word == "Omega":
-        return True
-    return spaced and len(word) > 2 and word.lower() not in LOGICAL_WORDS | FUNCTIONS | BARE_GREEK

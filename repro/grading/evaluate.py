@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import mpmath
 
-from repro.grading.nodes import Node
+from repro.grading.nodes import Node, symbols
 from repro.grading.vocabulary import TRIGONOMETRIC
 
 DIGITS = 60
@@ -70,6 +70,14 @@ def evaluate(
     Raises Undefined, TooBig or NoValue. The caller sets mpmath's digits.
     """
     return _Evaluator(point, low, high, integers).value(node)
+
+
+def is_whole_constant(node: Node) -> bool:
+    """Whether the node is a formula without symbols whose value is a whole number."""
+    try:
+        return not symbols(node) and _is_whole(evaluate(node))
+    except ArithmeticError:
+        return False
 
 
 class _Evaluator:

@@ -12,10 +12,19 @@ _THOUGHT_END = re.compile(r"</think>")
 
 
 def completion_text(completion: str | Sequence[dict[str, Any]]) -> str:
-    """Text of a completion: the string itself, or the contents of the assistant's messages, in order."""
+    """Text of a completion: the string itself, or the contents of the assistant's messages, in order.
+
+    A content may be a string or a list of parts, of which those of type "text" are read.
+    """
     if isinstance(completion, str):
         return completion
-    return "\n".join(str(message["content"]) for message in completion if message.get("role") == "assistant")
+    return "\n".join(_content_text(message["content"]) for message in completion if message.get("role") == "assistant")
+
+
+def _content_text(content: str | Sequence[dict[str, Any]] | None) -> str:
+    if content is None or isinstance(content, str):
+        return content or ""
+    return "".join(part["text"] for part in content if part.get("type") == "text")
 
 
 def accuracy_reward(

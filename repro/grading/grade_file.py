@@ -9,6 +9,7 @@ from pathlib import Path
 from repro.errors import BadInput
 from repro.grading import GraderPool
 from repro.grading.audit_grader import Audit
+from repro.grading.json_lines import BadLine, read_object
 
 _CHUNK = 2000  # lines held at once
 
@@ -65,23 +66,10 @@ def _good_row(raw: bytes, number: int, report: GradeReport) -> dict | None:
     if not raw.strip():
         return None
     try:
-        row = json.loads(raw.decode("utf-8"))
-    except UnicodeDecodeError:
-        why = "not UTF-8"
-    except json.JSONDecodeError as error:
-        why = f"not JSON ({error.msg})"
-    except RecursionError:
-        why = "JSON nested too deeply"
-    else:
-        if not isinstance(row, dict):
-            why = "not an object; want one with gold and prediction"
-        else:
-            wrong = [key for key in ("gold", "prediction") if not isinstance(row.get(key), str)]
-            if not wrong:
-                return row
-            why = f"{' and '.join(wrong)}: missing or not a string"
-    report.bad_lines.append((number, why))
-    return None
+        return read_object(raw, ("gold", "prediction"))
+    except BadLine as error:
+        report.bad_lines.append((number, str(error)))
+        return None
 
 
 def _grade_chunk(chunk, pool: GraderPool, out, report: GradeReport, graded: int, progress) -> int:

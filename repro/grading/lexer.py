@@ -1,14 +1,16 @@
 r"""LaTeX answer -> tokens. Linear in the length of the answer.
 
-Does: thousands separators, e-notation, `\text{...}` by its content (number, word, unit, "and"), Unicode, spacing.
+Does: thousands separators, e-notation, `\text{...}` by its content (number, word, unit, "and"), spellings of one sign.
 Does not: decide whether a letter is a variable or a unit; that depends on what it is compared with.
 """
 
 import re
-import unicodedata
 from dataclasses import dataclass
 
+from repro.grading import units
 from repro.grading import vocabulary as words
+from repro.grading.layout import LayoutError, group_end, without_layout
+from repro.grading.unicode_text import translate
 
 # Kinds: num, letter, cmd (name with backslash), text (words), sep (list separator), op (one character), row, cell.
 
@@ -31,82 +33,56 @@ _GROUPED_STRONG = re.compile(r"\d{1,3}" + _DIGITS3.format(sep=r"(?:" + _STRONG +
 _GROUPED_ANY = re.compile(r"[1-9]\d{0,2}" + _DIGITS3.format(sep=r"(?:" + _STRONG + r"|\ |,)") + r"(?!,\d)")
 _NUMBER = re.compile(r"\d+(?:\.\d+|\.(?!\.))?|\.\d+")
 _DECIMAL_COMMA = re.compile(r"(\d+)\{,\}(\d+)")
-_EXPONENT = re.compile(r"(?:[eE]|\\(?:mathrm|text|textrm|mathtt)\{[eE]\})([+-]?\d+)(?![\w.])")
+_EXPONENT = re.compile(r"(?:[eE]|\\(?:mathrm|text|textrm|mathtt)\{[eE]([+-]?)\})([+-]?\d+)(?![\w.])")
 _BRACED_SIGN = re.compile(r"(?<=[0-9A-Za-z)])\{([:=])\}")  # braces that only take the space away: 10{:}30
 _FRACTION_PART = re.compile(r"\.\d+")
-_REPEATING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar|dot)\s*\{?(\d+)\}?")
+_OVER_DIGITS = r"\\(?:overline|bar|dot)\s*"
+_REPEATING = re.compile(
+    rf"(\d*)\.(\d*)(?:{_OVER_DIGITS}(?:\{{([\d\s]|\\[ ,;:!])+\}}|\d))(?:\d*\\dot\s*(?:\{{\d\}}|\d))?"
+)
+_REPEATING_START = re.compile(rf"\.(?:\d|{_OVER_DIGITS}\{{?\d)")
 _SEPARATOR = re.compile(r"^[\s,;]*(?:and|or|,|;)?[\s,;]*$", re.IGNORECASE)
 _COMMAND = re.compile(r"\\(?:[a-zA-Z]+|.)", re.DOTALL)
 _WORD = re.compile(r"[A-Za-z]+")
+_HAN = re.compile(r"[\u4e00-\u9fff]+")
 _HALF_DAY = re.compile(r"([ap])\.?\s?m\b\.?", re.IGNORECASE)
 _PHRASE = re.compile(r"[A-Za-z][A-Za-z .,'()-]*")
 _REMARK = re.compile(r"\([A-Za-z .,'-]{2,}\)")
-_UNIT = re.compile(r"[A-Za-z][A-Za-z .()/^*·{}-]*[0-9]?\}?")
+_UNIT = re.compile(r"[A-Za-z](?:[A-Za-z .()/*·{}-]|\^\{?-?\d\}?)*[0-9]?")
+_UNIT_SIGNS = {r"\cdot": " ", r"\mu": "u", r"\Omega": "ohm", r"^\circ": "deg", r"\AA": "angstrom"}
+_UNIT_SIGN = re.compile(rf"({'|'.join(map(re.escape, _UNIT_SIGNS))})(?![a-zA-Z])\s*")
+_PERCENT = re.compile(r"per\s?cents?\b\s*(.*)", re.IGNORECASE)
 _SPACED_COMMA = re.compile(r"[,;](?:\s|\\[ ,;])|\{,\}|;")
 _BASE_TEXT = re.compile(r"^\(?(?:in\s+)?base[\s-]*(\w*)\)?$", re.IGNORECASE)
 _TIMES = re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*\^)")  # 2 x 10^5
 _ANSWER_IS = r"\s*(?:the\s+)?(?:final\s+)?answer(?:\s+is\b|\s*[:=])\s*:?\s*"
 _ANSWER_PREFIX = re.compile(rf"^(?:\\text\s*\{{{_ANSWER_IS}\}}|{_ANSWER_IS})", re.IGNORECASE)
+_CLOSING_MARKS = re.compile(r"(?<!\\)[.$\s]+$")
+_FRACTION_SIDE = re.compile(r"\[[lcr]\]")  # \cfrac[l]{1}{2}
+_NEXT_ITEM = re.compile(r"\s*(?:-?\s?\d|[a-zA-Z]\w*\s*=)")
 
-_TEXT_COMMANDS = words.split_set(
-    r"\text \textbf \textit \textrm \textsf \texttt \textnormal \textup \mbox \hbox \mathrm \rm \mathsf \mathtt "
-    r"\mathbf \boldsymbol \bm \mathit \mathnormal \operatorname \emph \underline \mathbb \mathcal \mathscr \fbox"
-)
-_IGNORED = words.split_set(
-    r"\left \right \bigl \bigr \Bigl \Bigr \big \Big \bigg \Bigg \biggl \biggr \displaystyle \textstyle \limits "
-    r"\boxed \nolimits \quad \qquad \! \, \; \: \( \) \[ \] \> \nonumber \hfill \mathopen \mathclose \bf "
-    r"\em \it \rm \unit"
-)
-_WITH_ARGUMENT = frozenset((r"\color", r"\textcolor", r"\hspace", r"\vspace", r"\tag", r"\label", r"\hphantom"))
-_SPACING = frozenset((r"\,", r"\;", r"\:", r"\>", r"\ ", r"\quad", r"\qquad", r"\!", r"\(", r"\)", r"\[", r"\]"))
-
-
-def translate(text: str) -> str:
-    """Unicode signs as LaTeX, every decimal digit as ASCII, invisible marks dropped."""
-    if text.isascii():
-        return text
-    out: list[str] = []
-    for char in text:
-        if char.isascii():
-            out.append(char)
-        elif char in words.UNICODE:
-            out.append(words.UNICODE[char])
-        elif char in words.SUPERSCRIPTS:
-            out.append("^{" + words.SUPERSCRIPTS[char] + "}")
-        elif char in words.SUBSCRIPTS:
-            out.append("_{" + words.SUBSCRIPTS[char] + "}")
-        elif unicodedata.category(char) == "Nd":
-            out.append(str(unicodedata.digit(char)))
-        elif unicodedata.category(char) in ("Cf", "Cc", "Zs"):
-            out.append(" ")
-        else:
-            out.append(char)
-    return "".join(out).replace("}^{", "").replace("}_{", "")
-
-
-def group_end(text: str, start: int) -> int:
-    """Index of the brace that closes the one at `start`, -1 if there is none."""
-    depth = 0
-    index = start
-    while index < len(text):
-        char = text[index]
-        if char == "\\":
-            index += 2
-            continue
-        if char == "{":
-            depth += 1
-        elif char == "}":
-            depth -= 1
-            if depth == 0:
-                return index
-        index += 1
-    return -1
+_TEXT_COMMAND = re.compile(r"\\(?:text[a-z]*|math[a-z]+|[mhf]box|rm|boldsymbol|bm|pmb|operatorname|emph|underline)")
+_UPRIGHT_GREEK = re.compile(r"\\(?:up|text)([a-z]+)")  # \uppi, \textmu
+_WEAK_RELATION = re.compile(r"\\([lg])e(?:q|qq|qslant|slant)")
+_UPRIGHT_WORDS = frozenset((r"\text", r"\mbox", r"\mathrm", r"\textrm"))  # a letter in them may be a unit
+_SPACING = words.split_set(r"\! \, \; \: \> \( \) \[ \] \/ \- \quad \qquad") | {r"\ "}
+_SIGNLESS = words.split_set(r"\$ \pounds \euro \S")
+_SPELLINGS = {
+    r"\lbrace": r"\{", r"\rbrace": r"\}", r"\reals": r"\mathbb{R}", r"\mod": r"\pmod", r"\bmod": r"\pmod",
+    r"\cdots": r"\ldots", r"\dots": r"\ldots",
+}  # fmt: skip
+_SIGNS = {r"\%": "%", r"\colon": ":", r"\ast": "*"}
+_CONJUNCTIONS = {r"\land": "and", r"\wedge": "and", r"\lor": "or", r"\vee": "or"}
 
 
 def tokenize(text: str) -> list[Token]:
     """Tokens of an answer. Raises LexError on characters with no meaning in one."""
-    plain = _BRACED_SIGN.sub(r"\1", _TIMES.sub(r" \\times ", _ANSWER_PREFIX.sub("", translate(text))))
-    return _Lexer(plain.strip().rstrip(".$ ")).run()
+    try:
+        plain = without_layout(_ANSWER_PREFIX.sub("", translate(text)))
+    except LayoutError as error:
+        raise LexError(str(error)) from error
+    plain = _BRACED_SIGN.sub(r"\1", _TIMES.sub(r" \\times ", plain))
+    return _Lexer(_CLOSING_MARKS.sub("", plain.strip())).run()
 
 
 class _Lexer:
@@ -130,12 +106,15 @@ class _Lexer:
             if char.isspace() or char == "~":
                 self.spaced = True
                 self.pos += 1
-            elif char.isdigit() or (char == "." and self.text[self.pos + 1 : self.pos + 2].isdigit()):
+            elif char.isdigit() or (char == "." and _REPEATING_START.match(self.text, self.pos)):
                 self.number()
             elif char == "\\":
                 self.command()
             elif char.isalpha() and char.isascii():
                 self.word()
+            elif han := _HAN.match(self.text, self.pos):
+                self.emit("text", han.group())
+                self.pos = han.end()
             elif char in ",;":
                 self.emit("sep", char)
                 self.pos += 1
@@ -185,9 +164,9 @@ class _Lexer:
 
     def number(self) -> None:
         text, pos = self.text, self.pos
-        repeating = _REPEATING.match(text, pos)
-        if repeating:
-            self.emit("num", f"{repeating[1] or 0}.{repeating[2]}({repeating[3]})")
+        if repeating := _REPEATING.match(text, pos):
+            repeated = re.sub(r"\D", "", text[repeating.end(2) : repeating.end()])
+            self.emit("num", f"{repeating[1] or 0}.{repeating[2]}({repeated})")
             self.pos = repeating.end()
             return
         grouped = None
@@ -213,7 +192,7 @@ class _Lexer:
             self.pos = match.end()
         exponent = _EXPONENT.match(text, self.pos)
         if exponent:
-            digits += "e" + exponent[1]
+            digits += "e" + (exponent[1] or "") + exponent[2]
             self.pos = exponent.end()
         self.emit("num", digits)
 
@@ -229,25 +208,39 @@ class _Lexer:
         word = match.group()
         self.pos = match.end()
         lower = word.lower()
+        name = words.function_name(word) if len(word) > 2 or word in words.FUNCTIONS else None
         if word in ("np", "math", "sympy") and self.text.startswith(".", self.pos):
             self.pos += 1
+        elif len(word) < 4 and word.isupper() and self.text.startswith(r"\$", self.pos):
+            pass  # US\$
         elif lower in ("and", "or") and self.tokens:
             self.emit("sep", lower)
-        elif (
-            ((word in words.FUNCTIONS or word in words.LATTICE_FUNCTIONS) and self.argument_follows())
-            or word in ("sqrt", "pi", "infty")
-            or word in words.BARE_GREEK
-        ):
+        elif (name or word in words.LATTICE_FUNCTIONS) and self.argument_follows():
+            self.emit("cmd", "\\" + (name or word))
+        elif word in ("sqrt", "pi", "infty") or word in words.BARE_GREEK:
             self.emit("cmd", "\\" + word)
         elif lower in ("infinity", "inf", "oo"):
             self.emit("cmd", "\\infty")
+        elif lower == "mod":
+            self.emit("cmd", r"\pmod")
+        elif lower == "percent":
+            self.emit("op", "%")
         elif lower == "base":
             self.emit("text", "base")
-        elif len(word) > 1 and lower in words.UNIT_WORDS:
+        elif self.is_unit_word(word, lower):
             self.emit("text", word, bare=True)
         else:
             for letter in word:
                 self.emit("letter", letter)
+
+    def is_unit_word(self, word: str, lower: str) -> bool:
+        """Whether a word without a text command may be a unit, a scale after a number, or what the number counts."""
+        if (len(word) > 2 and units.is_unit(word)) or lower in units.BARE_PAIRS:
+            return True
+        last = self.tokens[-1] if self.tokens else None
+        return last is not None and (
+            (last.kind == "num" and lower in units.SCALE_WORDS) or (last.bare and units.is_counted(lower))
+        )
 
     def command(self) -> None:
         match = _COMMAND.match(self.text, self.pos)
@@ -255,50 +248,64 @@ class _Lexer:
             raise LexError("a backslash at the end")
         name = match.group()
         self.pos = match.end()
-        if name in _TEXT_COMMANDS:
+        if name == r"\not" and self.text.startswith("=", self.pos):
+            name, self.pos = r"\ne", self.pos + 1
+        if weak := _WEAK_RELATION.fullmatch(name):
+            name = rf"\{weak[1]}e"
+        if (upright := _UPRIGHT_GREEK.fullmatch(name)) and upright[1] in words.GREEK | {"pi"}:
+            name = "\\" + upright[1]
+        name = _SPELLINGS.get(name, name)
+        if name in _SPACING:
+            if name.endswith("quad") and self.item_ended() and _NEXT_ITEM.match(self.text, self.pos):
+                self.emit("sep", ",")
+            self.spaced = True
+        elif name in (r"\degree", r"\textdegree"):
+            if not self.tokens or self.tokens[-1].value != "^":
+                self.emit("op", "^")
+            self.emit("cmd", r"\circ")
+        elif _TEXT_COMMAND.fullmatch(name):
             self.text_command(name)
-        elif name in _IGNORED or name == r"\ ":
-            if name in (r"\left", r"\right") and self.text.startswith(".", self.pos):
-                self.pos += 1
-            if name in (r"\left", r"\right") and self.text.startswith("|", self.pos):
-                self.emit("cmd", r"\lvert" if name == r"\left" else r"\rvert")
-                self.pos += 1
-            self.spaced = self.spaced or name in _SPACING
-        elif name in (r"\$", r"\pounds", r"\euro", r"\S", r"\phantom"):
+        elif name in _SIGNLESS:
             pass
+        elif name in _SIGNS:
+            self.emit("op", _SIGNS[name])
+        elif name == r"\AA":
+            self.emit("text", _UNIT_SIGNS[name])
+        elif name in _CONJUNCTIONS:
+            self.emit("sep", _CONJUNCTIONS[name])
         elif name == "\\\\":
             self.emit("row", name)
-        elif name in (r"\dfrac", r"\tfrac", r"\cfrac"):
-            self.emit("cmd", r"\frac")
-        elif name == r"\{" or name == r"\lbrace":
+        elif name == r"\{":
             self.brackets.append(bool(_SPACED_COMMA.search(self.text, self.pos)))
-            self.emit("cmd", r"\{")
-        elif name == r"\}" or name == r"\rbrace":
+            self.emit("cmd", name)
+        elif name == r"\}":
             if self.brackets:
                 self.brackets.pop()
-            self.emit("cmd", r"\}")
-        elif name == r"\%":
-            self.emit("op", "%")
-        elif name in _WITH_ARGUMENT:
-            self.skip_argument()
+            self.emit("cmd", name)
         elif name in (r"\begin", r"\end"):
             self.environment(name)
-        elif name in (r"\land", r"\wedge"):
-            self.emit("sep", "and")
-        elif name in (r"\lor", r"\vee"):
-            self.emit("sep", "or")
+        elif name == r"\right":  # `without_layout` leaves it before a dot alone
+            self.pos += 1
+            self.emit("cmd", r"\right.")
         elif len(name) == 2 and not name[1].isalpha() and name != r"\|":
             raise LexError(f"command {name}")
         else:
-            self.emit("cmd", name)
+            self.emit("cmd", self.spelled(name))
 
-    def skip_argument(self) -> None:
-        """Colours, spaces and labels: the command and its first argument say nothing."""
-        end = group_end(self.text, self.pos) if self.text.startswith("{", self.pos) else -1
-        if end < 0:
-            raise LexError("a layout command without its argument")
-        self.pos = end + 1
-        self.spaced = True
+    def spelled(self, name: str) -> str:
+        r"""One name for the commands of one family: `\nicefrac` is `\frac`, `\tbinom` `\binom`, `\tg` `\tan`."""
+        if name.endswith("frac") and name != r"\genfrac":
+            self.pos += 3 * bool(_FRACTION_SIDE.match(self.text, self.pos))
+            return r"\frac"
+        if name.endswith("binom"):
+            return r"\binom"
+        if len(name) == 2 and name[1] in "RNZQC":  # the common macros for sets of numbers
+            return rf"\mathbb{{{name[1]}}}"
+        function = words.function_name(name[1:])
+        return "\\" + function if function else name
+
+    def item_ended(self) -> bool:
+        return bool(self.tokens) and (self.tokens[-1].kind in ("num", "letter") or self.tokens[-1].value in ")}]")
 
     def environment(self, name: str) -> None:
         start = self.text.find("{", self.pos)
@@ -316,6 +323,9 @@ class _Lexer:
             return
         if self.text[start] != "{":  # \mathbf x, \rm cm: the command applies to what follows
             self.spaced = True
+            if name == r"\mathbb":
+                self.emit("cmd", rf"\mathbb{{{self.text[start]}}}")
+                self.pos = start + 1
             return
         end = group_end(self.text, start)
         if end < 0:
@@ -329,17 +339,22 @@ class _Lexer:
         rest = self.text[self.pos :].lstrip(" ~")
         return bool(rest) and (rest[0].isalnum() or rest[0] in "(\\{^_")
 
-    def after_value(self) -> bool:
-        return bool(self.tokens) and (self.tokens[-1].kind in ("num", "letter") or self.tokens[-1].value in ("}", ")"))
-
     def text_content(self, name: str, content: str) -> None:
-        plain = re.sub(r"[~\s]+", " ", content.replace(r"\,", " ").replace(r"\ ", " ")).strip(" $")
+        plain = re.sub(r"[~\s]+|\\[, ]", " ", content).strip(" $")
+        if self.item_ended():
+            plain = _UNIT_SIGN.sub(lambda sign: _UNIT_SIGNS[sign[1]], plain)
         lower = plain.lower().rstrip(".")
         base = _BASE_TEXT.match(plain)
+        function = words.function_name(plain)
         if not plain:
             self.spaced = True
-        elif (plain in words.FUNCTIONS or plain in words.LATTICE_FUNCTIONS) and self.argument_follows():
-            self.emit("cmd", "\\" + plain)
+        elif (function or plain in words.LATTICE_FUNCTIONS) and self.argument_follows():
+            self.emit("cmd", "\\" + (function or plain))
+        elif lower in ("mod", "modulo"):
+            self.emit("cmd", r"\pmod")
+        elif (percent := _PERCENT.fullmatch(plain)) and self.tokens:
+            self.emit("op", "%")
+            self.text_content(name, percent[1])
         elif name == r"\mathbb":
             self.emit("cmd", rf"\mathbb{{{plain}}}")
         elif _SEPARATOR.match(plain):
@@ -353,12 +368,12 @@ class _Lexer:
         elif base:
             self.emit("text", "base")
             if base[1]:
-                self.emit("num", str(words.NUMBER_WORDS.get(base[1].lower(), base[1])))
-        elif lower in words.NUMBER_WORDS and not self.tokens:
-            self.emit("num", str(words.NUMBER_WORDS[lower]))
-        elif len(plain) == 1 and plain.isalpha() and name not in (r"\text", r"\mbox", r"\mathrm", r"\textrm"):
+                self.emit("num", str(units.NUMBER_WORDS.get(base[1].lower(), base[1])))
+        elif lower in units.NUMBER_WORDS and not self.tokens:
+            self.emit("num", str(units.NUMBER_WORDS[lower]))
+        elif len(plain) == 1 and plain.isalpha() and name not in _UPRIGHT_WORDS:
             self.emit("letter", plain)
-        elif _PHRASE.fullmatch(plain) or (self.after_value() and (_UNIT.fullmatch(plain) or _REMARK.fullmatch(plain))):
+        elif _PHRASE.fullmatch(plain) or (self.item_ended() and (_UNIT.fullmatch(plain) or _REMARK.fullmatch(plain))):
             self.emit("text", plain)
         else:  # numbers and formulas in a text command
             inner = _Lexer(_ANSWER_PREFIX.sub("", content).strip(), self.depth + 1)

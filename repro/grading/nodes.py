@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 class Node(NamedTuple):
     """kind: num const sym text base | add mul div pow neg pm mp call apply lattice fact binom abs floor ceil pct deg |
-    tuple set list matrix rel union inter diff ratio."""
+    tuple set list matrix cases case rel union inter diff ratio."""
 
     kind: str
     args: tuple["Node", ...] = ()
@@ -61,3 +61,31 @@ def _choose(node: Node, signs: Iterator[bool]) -> Node:
     *left, right = (_choose(arg, signs) for arg in node.args)
     signed = right if positive else Node("neg", (right,))
     return Node("add", (*left, signed)) if left else signed
+
+
+def as_matrix(node: Node) -> Node | None:
+    """The node as one matrix, a scalar factor or sign multiplied in; None if it is none."""
+    if node.kind == "matrix":
+        return node
+    if node.kind == "neg":
+        inner = as_matrix(node.args[0])
+        return inner and Node("matrix", tuple(Node("neg", (cell,)) for cell in inner.args), inner.value)
+    if node.kind == "add":
+        left, right = map(as_matrix, node.args)
+        if left is None or right is None or left.value != right.value or len(left.args) != len(right.args):
+            return None
+        cells = tuple(Node("add", pair) for pair in zip(left.args, right.args, strict=True))
+        return Node("matrix", cells, left.value)
+    if node.kind == "div" and (inner := as_matrix(node.args[0])):
+        return Node("matrix", tuple(Node("div", (cell, node.args[1])) for cell in inner.args), inner.value)
+    if node.kind == "mul":
+        for scalar, factor in (node.args, node.args[::-1]):
+            inner = as_matrix(factor)
+            if inner and not contains(scalar, "matrix"):
+                return Node("matrix", tuple(Node("mul", (scalar, cell)) for cell in inner.args), inner.value)
+    return None
+
+
+def adds_unlike(node: Node) -> bool:
+    """Whether a matrix is added to something that is none."""
+    return any(part.kind == "add" and len({contains(arg, "matrix") for arg in part.args}) == 2 for part in walk(node))

@@ -2,22 +2,18 @@
 
 from fractions import Fraction
 
+from repro.grading import units
 from repro.grading import vocabulary as words
 from repro.grading.lexer import Token
 from repro.grading.nodes import Node, num
+from repro.grading.tables import END, ParseError, Tables
 
 MAX_DEPTH = 100  # of brackets and signs; two levels per nested fraction
 MAX_EXPONENT_OF_TEN = 10_000
-END = Token("end", "")
 DECORATIONS = frozenset((r"\vec", r"\hat", r"\bar", r"\overline", r"\dot", r"\ddot", r"\tilde", r"\overrightarrow"))
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _FUNCTION_LETTERS = frozenset("fghFGHPQ")  # name a function when an argument in parentheses follows
-_MATRICES = frozenset(("matrix", "pmatrix", "bmatrix", "smallmatrix", "array", "Bmatrix"))
-_CONSTANTS = {r"\pi": "pi", r"\infty": "inf", r"\i": "i", r"\imath": "i"}
-
-
-class ParseError(ValueError):
-    """The tokens are not an answer this grammar covers."""
+_CONSTANTS = {r"\pi": "pi", r"\infty": "inf", r"\imath": "i"}
 
 
 class WordsMatter(ParseError):
@@ -50,13 +46,23 @@ def set_builder(element: Node, condition: Node) -> Node:
 
 def in_base(node: Node, name: str) -> Node:
     """The digits of `node` read in the base called `name`."""
-    base = words.NUMBER_WORDS.get(name.lower(), name)
+    base = units.NUMBER_WORDS.get(name.lower(), name)
     if node.kind != "num" or node.value.denominator != 1 or not str(base).isdecimal() or not 2 <= int(base) <= 36:
         raise ParseError(f"subscript {name!r} on something that is not a whole number")
     return Node("base", (), (str(node.value), int(base)))
 
 
-class Operands:
+def reals_but_zero(sign: str) -> Node:
+    r"""The reals without zero, or those of one sign: \mathbb{R}^*, \mathbb{R}^+."""
+    zero, infinity = num(0), Node("const", (), "inf")
+    if sign == "+":
+        return Node("tuple", (zero, infinity), "()")
+    if sign == "-":
+        return Node("tuple", (Node("neg", (infinity,)), zero), "()")
+    return Node("diff", (Node("sym", (), r"\mathbb{R}"), Node("set", (zero,))))
+
+
+class Operands(Tables):
     """Needs the token access and the arithmetic of `Parser`."""
 
     def primary(self) -> Node:
@@ -69,7 +75,7 @@ class Operands:
         if token.kind == "text":
             return self.text(token)
         if token.kind == "op":
-            if token.value in "([":
+            if token.value in "([]":
                 return self.bracket(token.value)
             if token.value == "{":
                 self.pos -= 1
@@ -122,15 +128,17 @@ class Operands:
         return False
 
     def text(self, token: Token) -> Node:
-        if len(token.value) == 1:
-            return self.applied(token.value)
-        if token.bare and len(self.tokens) > 1:  # `mg` at the start of a formula is m times g
+        if len(token.value) == 1 and token.value.isascii():
+            return self.letter(token.value)
+        if token.bare and (
+            len(self.tokens) > 1 or len(token.value) == 2
+        ):  # `mg` at the start of a formula is m times g
             product = self.applied(token.value[0])
             for name in token.value[1:]:
                 product = Node("mul", (product, Node("sym", (), name)))
             return product
         if self.starts_factor():
-            if set(token.value.lower().replace(".", "").split()) <= words.CURRENCIES:
+            if set(token.value.lower().replace(".", "").split()) <= units.CURRENCIES:
                 return self.primary()
             raise WordsMatter(f"text {token.value!r} before a value")
         return Node("text", (), token.value)
@@ -145,15 +153,23 @@ class Operands:
         return node
 
     def bracket(self, opening: str) -> Node:
-        inner = self.listing(stop=(")", "]"))
+        """A tuple, an interval (`]2,5[` has two open ends), or a value in brackets."""
+        inner = self.listing(stop=(")", "]", "["))
         closing = self.next()
-        if closing.kind != "op" or closing.value not in (")", "]"):
+        if closing.kind != "op" or closing.value not in (")", "]", "["):
             raise ParseError("a bracket that is not closed")
-        if inner.kind == "list":
-            return Node("tuple", inner.args, opening + closing.value)
-        if _CLOSING[opening] != closing.value:
+        outward = opening == "]" or closing.value == "["
+        ends = ("(" if opening == "]" else opening) + (")" if closing.value == "[" else closing.value)
+        if inner.kind == "list" and (not outward or len(inner.args) == 2):
+            return Node("tuple", inner.args, ends)
+        if _CLOSING.get(opening) != closing.value:
             raise ParseError("brackets that do not match")
         return inner
+
+    def closes_interval(self) -> bool:
+        """Whether an opening bracket ahead ends an interval: nothing that it could open follows it."""
+        after = self.peek(1)
+        return self.at("[") and (after is END or after.kind == "sep" or after.value in (r"\cup", r"\cap", r"\setminus"))
 
     def absolute(self, opening: str) -> Node:
         self.bars += 1
@@ -192,6 +208,10 @@ class Operands:
             return Node("div", (self.token_argument(), self.token_argument()))
         if name == r"\sqrt":
             return self.root()
+        if name == r"\root":  # of TeX: \root 3 \of 2
+            degree = self.sum()
+            self.expect(r"\of")
+            return Node("pow", (self.token_argument(), Node("div", (num(1), degree))), "root")
         if name == r"\binom":
             return Node("binom", (self.token_argument(), self.token_argument()))
         if name == r"\{":
@@ -218,11 +238,12 @@ class Operands:
         if name == r"\log":
             return self.logarithm()
         if name[1:] in words.FUNCTIONS:
-            return self.function(words.FUNCTION_ALIASES.get(name[1:], name[1:]))
+            return self.function("log10" if name == r"\lg" else name[1:])
         if name[1:] in words.LATTICE_FUNCTIONS:
-            self.expect("(")
-            inner = self.listing(stop=(")",))
-            self.expect(")")
+            closing = r"\}" if self.at(r"\{") else ")"
+            self.expect(r"\{" if self.at(r"\{") else "(")
+            inner = self.listing(stop=(closing,))
+            self.expect(closing)
             return Node("lattice", inner.args if inner.kind == "list" else (inner,), name[1:])
         if name in DECORATIONS:
             inner = self.token_argument()
@@ -232,8 +253,8 @@ class Operands:
                 return self.applied(f"{name}{{{_flat_name(inner)}}}")
         if name in (r"\angle", r"\triangle"):
             return Node("sym", (), name + _flat_name(self.power()))
-        if name in (r"\ldots", r"\dots", r"\cdots"):
-            return Node("sym", (), r"\ldots")
+        if name == r"\ldots":
+            return Node("sym", (), name)
         if name[1:] in words.GREEK:
             return self.applied(name)
         raise ParseError(f"command {name}")
@@ -262,7 +283,12 @@ class Operands:
             exponent = self.script()
         if exponent == Node("neg", (num(1),)) and name in words.INVERSE:
             name, exponent = words.INVERSE[name], None
-        node = Node("call", (self.function_argument(),), name)
+        argument = self.function_argument()
+        if name == "cis":
+            turned = Node("mul", (Node("const", (), "i"), Node("call", (argument,), "sin")))
+            node = Node("add", (Node("call", (argument,), "cos"), turned))
+        else:
+            node = Node("call", (argument,), name)
         return Node("pow", (node, exponent)) if exponent else node
 
     def function_argument(self) -> Node:
@@ -286,11 +312,19 @@ class Operands:
         if self.at(r"\}"):
             self.pos += 1
             return Node("set")
+        if self.at(r"\begin{array}") and self.tokens[-1].value == r"\right.":  # a brace on the left alone: cases
+            self.pos += 1
+            node = self.cases("array")
+            self.expect(r"\right.")
+            return node
         self.bars += 1  # a bar or colon after an operand is "such that"
         self.such_that += 1
         inner = self.listing(stop=(r"\}", "|", r"\mid", ":"))
         self.bars -= 1
         self.such_that -= 1
+        if self.at(r"\right."):
+            self.pos += 1
+            return inner
         if self.at("|", r"\mid", ":"):  # {x | condition}: what the condition says of x
             self.pos += 1
             condition = self.listing(stop=(r"\}",))
@@ -298,32 +332,6 @@ class Operands:
             return set_builder(inner, condition)
         self.expect(r"\}")
         return Node("set", inner.args if inner.kind == "list" else (inner,))
-
-    def matrix(self, environment: str) -> Node:
-        if environment not in _MATRICES:
-            raise ParseError(f"environment {environment}")
-        if environment == "array" and self.at("{"):  # column specification
-            while not self.at("}") and self.peek() is not END:
-                self.pos += 1
-            self.expect("}")
-        rows: list[tuple[Node, ...]] = []
-        row: list[Node] = []
-        closing = rf"\end{{{environment}}}"
-        while not self.at(closing):
-            row.append(self.sum())
-            if self.at("&"):
-                self.pos += 1
-                continue
-            rows.append(tuple(row))
-            row = []
-            if self.at("\\\\"):
-                self.pos += 1
-            elif not self.at(closing):
-                raise ParseError("a matrix row that does not end")
-        self.pos += 1
-        if not rows or row or len({len(cells) for cells in rows}) != 1:
-            raise ParseError("matrix rows of unequal length")
-        return Node("matrix", tuple(cell for cells in rows for cell in cells), len(rows))
 
 
 def _flat_name(node: Node) -> str:

@@ -5,13 +5,14 @@ bases, percents, units after a value). Does not: sums, integrals, limits, set bu
 go to the general engine.
 """
 
-import re
 from typing import NamedTuple
 
+from repro.grading import units
 from repro.grading import vocabulary as words
 from repro.grading.lexer import Token, tokenize
-from repro.grading.nodes import Node
-from repro.grading.operands import DECORATIONS, END, MAX_DEPTH, Operands, ParseError, WordsMatter, in_base
+from repro.grading.nodes import Node, num, symbols
+from repro.grading.operands import DECORATIONS, MAX_DEPTH, Operands, WordsMatter, in_base, reals_but_zero
+from repro.grading.tables import END, ParseError
 
 _UNIT_JOINTS = ("/", "*", r"\cdot")
 
@@ -81,7 +82,11 @@ class Parser(Operands):
             if self.peek() is END or self.at(*stop):
                 break
             items.append(self.relation())
-        return items[0] if len(items) == 1 else Node("list", tuple(items), joined)
+        node = items[0] if len(items) == 1 else Node("list", tuple(items), joined)
+        if self.at(r"\over", r"\choose"):  # of TeX: all before it over all behind it, in this group
+            kind = "div" if self.next().value == r"\over" else "binom"
+            return Node(kind, (node, self.listing(stop)))
+        return node
 
     def relation(self) -> Node:
         members, signs = [], []
@@ -91,9 +96,12 @@ class Parser(Operands):
         while self.peek().value in words.RELATIONS and self.peek().kind in ("op", "cmd"):
             signs.append(words.RELATIONS[self.next().value])
             members.append(self.set_sum())
-        if self.at(r"\pmod", r"\bmod", r"\mod"):  # a remainder and its modulus
-            self.pos += 1
+        bracketed = self.at("(") and self.peek(1).value == r"\pmod"
+        if bracketed or self.at(r"\pmod"):  # a remainder and its modulus
+            self.pos += 1 + bracketed
             members[-1] = Node("ratio", (members[-1], self.power()), "mod")
+            if bracketed:
+                self.expect(")")
         return members[0] if not signs else Node("rel", tuple(members), tuple(signs))
 
     def set_sum(self) -> Node:
@@ -123,6 +131,8 @@ class Parser(Operands):
             right = self.product()
             if sign == "+":
                 left = Node("add", (left, right))
+            elif sign == "-" and right.kind == "set":  # \mathbb{R} - \{0\}
+                left = Node("diff", (left, right))
             elif sign == "-":
                 left = Node("add", (left, Node("neg", (right,))))
             else:
@@ -152,12 +162,13 @@ class Parser(Operands):
         while True:
             if self.at("*", r"\cdot", r"\times", "/", r"\div"):
                 divide = self.next().value in ("/", r"\div")
-                if self.skip_unit():
+                if (counted := self.counted(left)) is not None:
+                    left = counted
                     continue
                 right = self.signed_product_factor()
                 left = Node("div" if divide else "mul", (left, right))
-            elif self.skip_unit():
-                continue
+            elif (counted := self.counted(left)) is not None:
+                left = counted
             elif self.at("%"):
                 self.pos += 1
                 left = Node("pct", (left,))
@@ -190,37 +201,63 @@ class Parser(Operands):
             raise ParseError("two numbers side by side")
         return Node("mul", (left, right))
 
-    def skip_unit(self) -> bool:
-        """Drop a text after a value: a unit, possibly to a power. Raises WordsMatter if the text changes the answer."""
+    def counted(self, left: Node) -> Node | None:
+        """`left` with the text after it taken in: times a million, or dropped as a unit; None if no such text follows.
+
+        Raises WordsMatter if the text changes what the answer says.
+        """
         token = self.peek()
         if token.value in (r"\mu", r"\frac"):
-            return self.skip_composed_unit()
+            return left if self.skip_composed_unit() else None
         if token.kind != "text" or token.value == "base" or self.peek(1).value == "_":
-            return False
-        if token.bare:
+            return None
+        if len(token.value) == 1 and token.value.isascii():  # a unit after a number, else a symbol
+            follows = self.peek(1)
+            product = follows.kind in ("letter", "num") or (
+                follows.kind == "text" and len(follows.value) == 1 and follows.value not in units.UNIT_LETTERS
+            )
+            if token.value not in units.UNIT_LETTERS or symbols(left) or product:
+                return None
+        factor, rest = units.split_scale(token.value)
+        if token.bare and factor == 1:
             end = self.bare_unit_end()
             self.units.extend(part.value for part in self.tokens[self.pos : end])
             skipped, self.pos = end > self.pos, end
-            return skipped
-        if set(re.findall("[a-z]+", token.value.lower().replace(".", ""))) & words.LOGICAL_WORDS:
+            return left if skipped else None
+        if rest and not units.says_what(rest, one=left == num(1)):
             raise WordsMatter(f"text {token.value!r} is part of the answer")
         self.pos += 1
-        self.units.append(token.value)
+        self.units.append(rest)
         if self.at("^"):
             self.pos += 1
             self.script()
-        return True
+        if self.starts_factor() and not self.peek().bare:
+            raise WordsMatter(f"text {token.value!r} stands between two values")
+        return left if factor == 1 else Node("mul", (left, num(factor)))
 
     def skip_composed_unit(self) -> bool:
-        r"""Drop `\mu\text{m}` and `\frac{\text{m}}{\text{s}}`."""
-        shape = [token.kind if token.kind == "text" else token.value for token in self.tokens[self.pos : self.pos + 7]]
-        if shape[:2] == [r"\mu", "text"]:
-            self.pos += 1
-            return self.skip_unit()
-        if shape != [r"\frac", "{", "text", "}", "{", "text", "}"]:
-            return False
-        self.pos += 7
-        return True
+        r"""Drop `\mu\text{m}` and `\frac{\text{kg}}{\text{m}^3}`."""
+        if self.peek().value == r"\mu":
+            skipped = 2 if self.peek(1).kind == "text" else 0
+        else:
+            top = self.unit_group_end(1)
+            skipped = top and self.unit_group_end(top)
+        self.pos += skipped
+        return bool(skipped)
+
+    def unit_group_end(self, ahead: int) -> int:
+        """Where the group that starts `ahead` ends if it holds unit texts and their exponents alone, else 0."""
+        depth, texts = 0, 0
+        while self.pos + ahead < len(self.tokens):
+            token = self.peek(ahead)
+            depth += (token.value == "{") - (token.value == "}")
+            texts += token.kind == "text" and units.says_what(token.value)
+            if not (token.kind in ("text", "num") or token.value in ("{", "}", "^", "-", *_UNIT_JOINTS)):
+                return 0
+            ahead += 1
+            if depth == 0:
+                return ahead if texts else 0
+        return 0
 
     def bare_unit_end(self) -> int:
         """Where the unit ahead ends, written without a text command; here if it is none.
@@ -234,7 +271,7 @@ class Parser(Operands):
         while index < len(self.tokens) and (
             self.tokens[index].value in ("^", "{", "}", "2", "3", "-", *_UNIT_JOINTS)
             or self.tokens[index].bare
-            or (self.tokens[index - 1].value in _UNIT_JOINTS and self.tokens[index].value in words.UNIT_LETTERS)
+            or (self.tokens[index - 1].value in _UNIT_JOINTS and self.tokens[index].value in units.UNIT_LETTERS)
         ):
             index += 1
         return index if index == len(self.tokens) or self.tokens[index].kind == "sep" else self.pos
@@ -244,10 +281,13 @@ class Parser(Operands):
         if token.kind in ("num", "letter") or (token.kind == "text" and token.bare):
             return True
         if token.kind == "op":
+            if (token.value == "(" and self.peek(1).value == r"\pmod") or self.closes_interval():
+                return False
             return token.value in "({[" or (token.value == "|" and not self.bars)
         return token.kind == "cmd" and (
             token.value in (r"\frac", r"\sqrt", r"\binom", r"\infty", r"\{", r"\lfloor", r"\lceil", r"\lvert", r"\pi")
-            or token.value in (r"\log", r"\langle", r"\emptyset", r"\varnothing", r"\vert", r"\ldots", r"\dots", r"\i")
+            or token.value
+            in (r"\log", r"\langle", r"\emptyset", r"\varnothing", r"\vert", r"\ldots", r"\imath", r"\root")
             or token.value in DECORATIONS
             or token.value[1:] in words.FUNCTIONS
             or token.value[1:] in words.LATTICE_FUNCTIONS
@@ -260,9 +300,17 @@ class Parser(Operands):
         if not self.at("^"):
             return base
         self.pos += 1
-        if self.at(r"\circ") or (self.at("{") and self.peek(1).value == r"\circ" and self.peek(2).value == "}"):
-            self.pos += 1 if self.at(r"\circ") else 3
-            return self.after_degree(Node("deg", (base,)))
+        braced = self.at("{")
+        sign = self.peek(braced)
+        if (not braced or self.peek(2).value == "}") and (
+            sign.value == r"\circ" or (sign.value == "o" and sign.kind in ("letter", "text") and base.kind == "num")
+        ):
+            self.pos += 3 if braced else 1
+            return self.after_degree(base)
+        signed = sign.value in ("*", "+", "-", r"\times") and (not braced or self.peek(2).value == "}")
+        if signed and base.value == r"\mathbb{R}":
+            self.pos += 3 if braced else 1
+            return reals_but_zero(sign.value)
         if self.at("*") or self.at(r"\ast"):
             raise ParseError("a star as exponent")
         exponent = self.script()
@@ -271,10 +319,16 @@ class Parser(Operands):
         result = Node("pow", (base, exponent))
         return self.postfix(result) if self.at("!") else result
 
-    def after_degree(self, node: Node) -> Node:
+    def after_degree(self, base: Node) -> Node:
+        """Degrees with the minutes and seconds that follow, or of a temperature."""
+        for size, marks in ((60, 1), (3600, 2)):
+            if self.peek().kind == "num" and all(self.peek(ahead).value == "'" for ahead in range(1, marks + 1)):
+                part = Node("div", (self.primary(), num(size)))
+                self.pos += marks
+                base = Node("add", (base, part))
         if self.peek().kind == "text" and self.peek().value in ("C", "F", "K"):
             self.units.append(self.next().value)
-        return node
+        return Node("deg", (base,))
 
     def script(self) -> Node:
         r"""What stands after ^: a group, or a signed number, letter or command; 2^10 means two to the ten."""

@@ -38,7 +38,11 @@ def usable_gold(gold: str) -> bool:
 
 
 def repaired_gold(gold: str) -> str | None:
-    """The gold with the closing braces its source lost at the end; None if it cannot be graded against."""
+    """The gold without what its source left around it; None if it cannot be graded against.
+
+    Closing braces lost at the end are put back; of a worked solution with the mark `#### `, its answer is the gold.
+    """
+    gold = gold.rpartition("####")[2]
     if len(gold) > MAX_ANSWER or not _CONTENT.search(gold):
         return None
     missing = missing_braces(gold)

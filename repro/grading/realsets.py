@@ -11,7 +11,7 @@ import mpmath
 
 from repro.grading.equality import close, is_real, signed_infinity
 from repro.grading.evaluate import NoValue, TooBig, Undefined, Value, approximate, evaluate
-from repro.grading.nodes import Node, symbols
+from repro.grading.nodes import Node, contains, num, symbols
 
 
 class NotARealSet(ValueError):
@@ -38,6 +38,8 @@ class Piece(NamedTuple):
 
 
 _LINE = [Piece(End(-1, Fraction(0)), False, End(1, Fraction(0)), False)]
+REALS = Node("sym", (), r"\mathbb{R}")
+_PROBES = (Fraction(0), Fraction(1), Fraction(-355, 113), Fraction(10007, 3))  # what is linear at these is linear
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "!=": "!="}
 
 
@@ -74,7 +76,7 @@ def from_node(node: Node) -> list[Piece]:
         return [Piece(low, node.value[0] == "[", high, node.value[1] == "]")]
     if node.kind == "set":
         return _merged([_point(arg) for arg in node.args])
-    if node.kind == "sym" and node.value == r"\mathbb{R}":
+    if node == REALS:
         return _LINE
     if node.kind == "union":
         return _merged(from_node(node.args[0]) + from_node(node.args[1]))
@@ -108,7 +110,7 @@ def variable(node: Node) -> str | None:
         return names.pop() if len(names) == 1 else None
     if node.kind != "rel":
         return None
-    names = {str(arg.value) for arg in node.args if arg.kind == "sym" and not str(arg.value).startswith("\\mathbb")}
+    names = {name for name in symbols(node) if not name.startswith("\\mathbb")}
     return names.pop() if len(names) == 1 else None
 
 
@@ -128,12 +130,64 @@ def _from_relation(node: Node) -> list[Piece]:
     for left, sign, right in zip(node.args, node.value, node.args[1:], strict=False):
         if sign not in _MIRRORED:
             raise NotARealSet(f"relation {sign}")
-        if left.kind != "sym":
+        if symbols(right):
             left, sign, right = right, _MIRRORED[sign], left
-        if left.kind != "sym":
-            raise NotARealSet("a relation between formulas")
-        pieces = _intersection(pieces, _half_line(sign, end_point(right)))
+        if symbols(right):
+            raise NotARealSet("a symbol on both sides")
+        pieces = _intersection(pieces, _solutions(left, sign, right))
     return pieces
+
+
+def _solutions(left: Node, sign: str, right: Node) -> list[Piece]:
+    """Where `left`, linear in one symbol or the absolute value of something linear, stands so to a constant."""
+    if left.kind == "abs":
+        inner = left.args[0]
+        over = _solutions(inner, ">=" if sign in ("<", ">=") else ">", right)
+        under = _solutions(inner, "<=" if sign in ("<", ">=") else "<", Node("neg", (right,)))
+        if end_point(right).key() < 0 or sign == "!=":
+            raise NotARealSet("an absolute value compared with a negative number")
+        outside = _merged(over + under)
+        return outside if sign in (">", ">=") else _complement(outside)
+    if left.kind == "sym":
+        return _half_line(sign, end_point(right))
+    slope, start = _line(left)
+    bound = Node("div", (Node("add", (right, Node("neg", (num(start),)))), num(slope)))
+    return _half_line(sign if slope > 0 else _MIRRORED[sign], end_point(bound))
+
+
+def _line(node: Node) -> tuple[Fraction, Fraction]:
+    """Slope and value at zero of a formula that is linear in its one symbol, with rational coefficients."""
+    (name,) = symbols(node)
+    try:
+        values = [evaluate(_put(node, name, point)) for point in _PROBES]
+    except (Undefined, TooBig, NoValue) as error:
+        raise NotARealSet(str(error)) from error
+    if not all(isinstance(value, Fraction) for value in values) or contains(node, "abs", "floor", "ceil", "lattice"):
+        raise NotARealSet("not a linear formula with rational coefficients")
+    start, slope = values[0], values[1] - values[0]
+    if not slope or any(value != start + slope * point for value, point in zip(values, _PROBES, strict=True)):
+        raise NotARealSet("not a linear formula")
+    return slope, start
+
+
+def _put(node: Node, name: str, value: Fraction) -> Node:
+    if node.kind == "sym" and node.value == name:
+        return num(value)
+    return Node(node.kind, tuple(_put(arg, name, value) for arg in node.args), node.value)
+
+
+def by_condition(cases: tuple[Node, ...]) -> tuple[str, list[tuple[Node, list[Piece]]]]:
+    """The variable of a case distinction, and each value with the set it holds on; "otherwise" is what is left over.
+
+    Raises NotARealSet if the conditions are not all on one symbol.
+    """
+    stated = [case for case in cases if case.args[1].value not in ("otherwise", "else")]
+    names = {variable(case.args[1]) for case in stated}
+    if len(names) != 1 or None in names or len(cases) - len(stated) > 1:
+        raise NotARealSet("conditions on more than one symbol")
+    sets = {case: from_node(case.args[1]) for case in stated}
+    rest = _complement(_merged([piece for pieces in sets.values() for piece in pieces]))
+    return names.pop(), [(case.args[0], sets.get(case, rest)) for case in cases]
 
 
 def _half_line(sign: str, end: End) -> list[Piece]:

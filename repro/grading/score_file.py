@@ -15,6 +15,7 @@ from typing import TextIO
 from repro.errors import BadInput
 from repro.grading.code_extract import FORMATS
 from repro.grading.code_score import CodeAnswer, CodeProblem, score_answers
+from repro.grading.json_lines import BadLine, read_object
 from repro.sandbox import Isolation, Limits, Outcome, SandboxPool, SandboxUnavailable, find_isolation
 
 HUMANEVAL_ROWS = 164
@@ -83,23 +84,18 @@ def read_answers(input_path: Path, problems: dict[str, CodeProblem]) -> tuple[li
         if not raw.strip():
             continue
         try:
-            row = json.loads(raw.decode("utf-8"))
-            lines.append(_Line(number, row.get("id") if isinstance(row, dict) else None, _answer(row, problems)))
-        except (ValueError, RecursionError) as error:
-            bad.append((number, f"want an object with task_id, completion and format: {error}"))
+            row = read_object(raw, ("task_id", "completion", "format"))
+            lines.append(_Line(number, row.get("id"), _answer(row, problems)))
+        except BadLine as error:
+            bad.append((number, str(error)))
     return lines, bad
 
 
-def _answer(row: object, problems: dict[str, CodeProblem]) -> CodeAnswer:
-    if not isinstance(row, dict):
-        raise ValueError(f"got {type(row).__name__}")
-    for name in ("task_id", "completion", "format"):
-        if not isinstance(row.get(name), str):
-            raise ValueError(f"{name} is missing or not a string")
+def _answer(row: dict, problems: dict[str, CodeProblem]) -> CodeAnswer:
     if row["task_id"] not in problems:
-        raise ValueError(f"task_id {row['task_id'][:40]!r} is not a HumanEval problem (HumanEval/0 to HumanEval/163)")
+        raise BadLine(f"task_id {row['task_id'][:40]!r} is not a HumanEval problem (HumanEval/0 to HumanEval/163)")
     if row["format"] not in FORMATS:
-        raise ValueError(f"format is {row['format'][:40]!r}; want one of {', '.join(FORMATS)}")
+        raise BadLine(f"format is {row['format'][:40]!r}; want one of {', '.join(FORMATS)}")
     return CodeAnswer(problems[row["task_id"]], row["completion"], row["format"])
 
 

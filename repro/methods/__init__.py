@@ -1,1 +1,1 @@
-"""How a cell is trained: one record per method."""
+"""How a cell is trained: one record per method, and the functions that run them."""

@@ -19,14 +19,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from gcpo.search.mcts import MCTSConfig, SearchQuestion, SearchResult, confidence, p_true, search
 from gcpo.search.policy import Continuation, Policy, Request, delimiter_ids
 from gcpo.search.tree import weighted_vote
-from repro.config import Profile, SearchSpec
+from repro.config import EvaluateSpec, Profile, SearchSpec
 from repro.errors import BadInput
-from repro.evaluation.local import Sample
-from repro.methods.search_value import fitted_values
+from repro.evaluation.draw import judge
+from repro.evaluation.store import SAMPLED, Sample
+from repro.references import resolve
 from repro.seeds import derive_seed
-from repro.tasks.protocol import Question, TaskSet
+from repro.tasks.encoding import encode_prompt
+from repro.tasks.protocol import Question, Response, TaskSet
 
-METHOD = "search"
 _JUDGE = "\nIs this solution right? Answer True or False:"  # not stated: the wording of P(True)
 _SHOWN_ANSWERS = 3  # the tree shown is the first one whose completions disagree this much
 Report = Callable[[float, str], None]
@@ -61,13 +62,13 @@ class Searcher:
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
-        profile: Profile,
-        final_answer: Callable[[str, bool], str | None],
+        tasks: TaskSet,
+        spec: SearchSpec,
+        evaluate: EvaluateSpec,
         seed: int,
+        where: str,
     ) -> None:
-        self.spec, evaluate = profile.search, profile.evaluate
-        self.tokenizer, self.final_answer, self.seed = tokenizer, final_answer, seed
-        where = f"profile {profile.name}"
+        self.spec, self.tokenizer, self.tasks, self.seed = spec, tokenizer, tasks, seed
         self.config = mcts_config(self.spec, evaluate.max_new_tokens, where)
         try:
             self.policy = Policy(
@@ -87,15 +88,18 @@ class Searcher:
             self.leaf_values = p_true(self.policy, question=judge, true=words[0][0], false=words[1][0])
 
     def ids(self, question: Question) -> list[int]:
-        return self.tokenizer(question.prompt, add_special_tokens=False)["input_ids"]
+        return list(encode_prompt(self.tokenizer, self.tasks.prompt(question)).token_ids)
 
     def text(self, ids: Sequence[int]) -> tuple[str, bool]:
         """A completion's text without its end token, and whether it ended."""
         ended = bool(ids) and ids[-1] == self.tokenizer.eos_token_id
-        return self.tokenizer.decode(list(ids[:-1] if ended else ids)), ended
+        return self._decode(ids[:-1] if ended else ids), ended
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        return self.tokenizer.decode(list(ids), skip_special_tokens=not self.tasks.keep_special_tokens)
 
     def vote(self, ids: list[int], ended: bool) -> str | None:
-        return self.final_answer(self.tokenizer.decode(ids), ended)
+        return self.tasks.final_answer(Response(self._decode(ids), ended))
 
     def trees(self, questions: Sequence[Question]) -> list[SearchResult]:
         """MCTS on all questions, side by side."""
@@ -149,7 +153,7 @@ class Searcher:
     def voted(self, drawn: Sequence[Continuation], kind: str) -> Answered:
         """The answer of plain samples: the commonest (a tie: seen first), or the most probable completion's."""
         texts = [self.text(each.ids) for each in drawn]
-        votes = [self.final_answer(*each) for each in texts]
+        votes = self.tasks.classes([self.tasks.final_answer(Response(*each)) for each in texts])
         scores = [float(np.mean(each.log_probs)) for each in drawn]
         tokens, curve, chosen = 0, [], None
         for number, each in enumerate(drawn, start=1):
@@ -183,17 +187,22 @@ def search_suites(
     tokenizer: PreTrainedTokenizerBase,
     tasks: TaskSet,
     profile: Profile,
-    seed: int,
+    cell: dict[str, Any],
     folder: Path,
     report: Report,
 ) -> tuple[dict[str, list[Sample]], dict[str, Any]]:
     """(graded answers per kind: mcts, maj, best, one per question in suite order; the record of what the search did).
 
-    `folder` holds finished chunks; a chunk found there is not searched again.
+    cell: the specification of the cell that searches. `folder` holds finished chunks; a chunk found there is not
+    searched again.
     """
-    searcher = Searcher(model, tokenizer, profile, tasks.final_answer, seed)
+    where = f"profile {profile.name}"
+    searcher = Searcher(model, tokenizer, tasks, profile.search, profile.evaluate, cell["seed"], where)
     if profile.search.value == "value_model":
-        searcher.leaf_values = fitted_values(model, tokenizer, tasks, profile, seed)
+        fitted = resolve("repro.methods.search_value:fitted_values")
+        searcher.leaf_values = fitted(
+            model, tokenizer, tasks, cell["value_model"], cell["seed"], f"{where}, search.value value_model"
+        )
     questions = [(suite, each) for suite in profile.tasks.suites for each in tasks.questions(suite)]
     results = _stored_trees(searcher, [each for _, each in questions], folder, report)
     k = _budgets([suite for suite, _ in questions], results)
@@ -249,11 +258,26 @@ def _budgets(suites: Sequence[str], results: Sequence[SearchResult]) -> dict[str
 
 
 def _graded(questions: Sequence[tuple[str, Question]], answered: Sequence[Answered], tasks: TaskSet) -> list[Sample]:
-    verdicts = tasks.grade([a.text for a in answered], [q.answer for _, q in questions], [a.ended for a in answered])
-    return [
-        Sample(suite, question.id, 0, answer.text, question.answer, right, reason, answer.tokens, answer.ended)
-        for (suite, question), answer, (right, reason) in zip(questions, answered, verdicts, strict=True)
+    samples = [
+        Sample(
+            suite=suite,
+            question_id=question.id,
+            draw=SAMPLED,
+            sample=0,
+            seed=0,  # every node of the tree has its own
+            text=answer.text,
+            prompt_tokens=0,
+            tokens=answer.tokens,
+            ended=answer.ended,
+            thinking=False,
+            correct=False,
+            reason="",
+            detail="",
+            extracted=None,
+        )
+        for (suite, question), answer in zip(questions, answered, strict=True)
     ]
+    return judge(tasks, [question for _, question in questions], samples)
 
 
 def _curves(
@@ -262,15 +286,14 @@ def _curves(
     """Per suite [(mean tokens per question, accuracy)] as the budget grows."""
     curves = {}
     for suite in dict.fromkeys(name for name, _ in questions):
-        own = [(q.answer, a.curve) for (name, q), a in zip(questions, answered, strict=True) if name == suite]
+        own = [(q, a.curve) for (name, q), a in zip(questions, answered, strict=True) if name == suite]
         points = []
         for place in range(len(own[0][1])):
             texts = [curve[place][1] for _, curve in own]
-            verdicts = tasks.grade(
-                [text or "" for text in texts], [gold for gold, _ in own], [text is not None for text in texts]
-            )
+            responses = [Response(text or "", text is not None) for text in texts]
+            verdicts = tasks.grade([question for question, _ in own], responses)
             mean = sum(curve[place][0] for _, curve in own) / len(own)
-            points.append([mean, sum(right for right, _ in verdicts) / len(own)])
+            points.append([mean, sum(verdict.correct for verdict in verdicts) / len(own)])
         curves[suite] = points
     return curves
 
@@ -284,5 +307,5 @@ def _example(
     (suite, question), result = questions[place], results[place]
     tree = {name: result.tree[name] for name in ("parents", "values", "visits", "ended")}
     steps = [searcher.tokenizer.decode(ids) for ids in result.tree["steps"]]
-    return {"suite": suite, "prompt": question.prompt, "answer": result.answer, "leaves": result.leaves,
+    return {"suite": suite, "prompt": question.text, "answer": result.answer, "leaves": result.leaves,
             "answers": result.answers, "steps": steps, **tree}  # fmt: skip

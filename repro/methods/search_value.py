@@ -6,16 +6,15 @@ training questions and their verdicts. No question of a suite, no reference answ
 
 import logging
 import tempfile
+from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from gcpo.search.mcts import LeafValues
 from gcpo.search.value_model import StepValues
-from gcpo.trainers.rest_mcts import RestMCTS
-from repro.cells.experiments import get_arm
-from repro.config import Profile
 from repro.errors import BadInput
-from repro.methods.rest_mcts import build_config, make_grade
+from repro.methods.registry import get_method
+from repro.methods.rest_mcts import make_loop
 from repro.tasks.protocol import TaskSet
 
 _ROWS = "value model"  # names the training questions; no base has this name
@@ -23,25 +22,23 @@ log = logging.getLogger(__name__)
 
 
 def fitted_values(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tasks: TaskSet, profile: Profile, seed: int
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    tasks: TaskSet,
+    values: dict[str, Any],
+    seed: int,
+    where: str,
 ) -> LeafValues:
     """Fit a value model for `model`, which is left as it is, and return its values of finished completions.
 
-    Settings are those of the profile's arm rest_mcts: its share of rollouts, rates and epochs. Raises BadInput for
-    settings that it refuses.
+    values: settings of ReST-MCTS*: its share of rollouts, rates and epochs. Raises BadInput for ones that it refuses.
     """
-    where = f"profile {profile.name}, search.value value_model"
-    values = {**get_arm("rest_mcts").overrides, **profile.arms.get("rest_mcts", {})}
     with tempfile.TemporaryDirectory() as scratch:
-        config = build_config(values, seed=seed, output_dir=scratch, where=where)
+        cpu = model.device.type == "cpu"
+        config = get_method("rest_mcts").settings(values, seed=seed, output_dir=scratch, where=where, cpu=cpu)
         try:
-            loop = RestMCTS(
-                model,
-                tokenizer,
-                config,
-                rows=tasks.training_rows(_ROWS, seed, config.questions),
-                grade=make_grade(tasks, tokenizer),
-            )
+            questions = tasks.training_questions(_ROWS, seed, config.questions)
+            loop = make_loop(model, tokenizer, config, tasks, questions)
             examples = loop.warm_up()
         except ValueError as error:
             raise BadInput(f"{where}: {str(error).splitlines()[0]}") from None

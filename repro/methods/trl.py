@@ -1,71 +1,46 @@
-"""Trains one cell's policy with stock TRL and the arm's trainer from `gcpo`. Glue: data in, metrics.jsonl and weights
-out.
-"""
+"""Trains a policy with stock TRL and a trainer of `gcpo`. Glue: questions in, metrics.jsonl and a policy out."""
 
-import dataclasses
 import json
 import math
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+from transformers import PreTrainedTokenizerBase, TrainerCallback
 
-from gcpo.trainers import METHODS
-from gcpo.trainers.gcpo import GCPOConfig, form_name
-from repro.bases.tokenizer import load_tokenizer
-from repro.config import Profile, closest
+from gcpo.trl_adapter import tokenize_prompts
+from repro.bases.load import load_model, load_tokenizer
 from repro.errors import BadInput
-from repro.tasks.protocol import TaskSet
-
-# Arguments that belong to the run and not to the method; a profile may not set them.
-_RESERVED = ("output_dir", "seed", "data_seed", "report_to", "run_name", "logging_steps", "disable_tqdm")
-
-
-def check_arguments(method: str, values: dict[str, Any], where: str) -> None:
-    """Raise BadInput for an argument that the method's config class does not have, naming the nearest one."""
-    config_class, _ = METHODS[method]
-    known = [field.name for field in dataclasses.fields(config_class) if field.init]
-    for name in values:
-        if name in _RESERVED:
-            raise BadInput(f"{where}: {name!r} is set by the run itself; remove it")
-        if name not in known:
-            raise BadInput(f"{where}: {config_class.__name__} has no argument {name!r}; {closest(name, known)[:200]}")
+from repro.methods.run import Report, Trained, Training
+from repro.references import resolve
+from repro.tasks.encoding import encode_prompt
+from repro.tasks.protocol import Question, TaskSet, response_of
 
 
-def build_config(method: str, values: dict[str, Any], *, seed: int, output_dir: str, where: str) -> Any:
-    """The method's trainer arguments. Raises BadInput where the config class refuses a value."""
-    check_arguments(method, values, where)
-    config_class, _ = METHODS[method]
-    try:
-        return config_class(
-            output_dir=output_dir,
-            seed=seed,
-            data_seed=seed,
-            report_to="none",
-            logging_steps=1,
-            disable_tqdm=True,
-            **values,
-        )
-    except (ValueError, TypeError) as error:
-        raise BadInput(f"{where}: {str(error).splitlines()[0]}") from None
+def rows_of(tasks: TaskSet, questions: Sequence[Question]) -> list[dict[str, Any]]:
+    """The rows of a trainer's data set: a question's prompt and its place, by which `make_reward` knows it."""
+    return [{"prompt": tasks.prompt(question), "question": place} for place, question in enumerate(questions)]
 
 
-def make_reward(tasks: TaskSet, tokenizer: PreTrainedTokenizerBase) -> Callable[..., list[float]]:
-    """TRL reward function: 1.0 for a right answer, 0.0 otherwise. Reads token ids, because TRL's texts hide the end
-    token.
+def make_reward(
+    tasks: TaskSet, tokenizer: PreTrainedTokenizerBase, questions: Sequence[Question], stops: Sequence[int]
+) -> Callable[..., list[float]]:
+    """TRL reward function: 1.0 for a right answer, 0.0 otherwise, by the verdict of an evaluation.
+
+    Reads token ids, because TRL's texts hide the end token. The data's column `question` is a place in `questions`.
     """
+    thinking = [encode_prompt(tokenizer, tasks.prompt(question)).thinking for question in questions]
 
-    def accuracy_reward(completion_ids: list[list[int]], answer: list[str], **_: Any) -> list[float]:
-        ended = [tokenizer.eos_token_id in ids for ids in completion_ids]
-        texts = [
-            tokenizer.decode(ids[: ids.index(tokenizer.eos_token_id)] if done else ids)
-            for ids, done in zip(completion_ids, ended, strict=True)
+    def accuracy_reward(completion_ids: list[list[int]], question: list[int], **_: Any) -> list[float]:
+        responses = [
+            response_of(tasks, tokenizer, ids, stops, thinking[place])
+            for ids, place in zip(completion_ids, question, strict=True)
         ]
-        return [1.0 if correct else 0.0 for correct, _ in tasks.grade(texts, answer, ended)]
+        verdicts = tasks.grade([questions[place] for place in question], responses)
+        return [1.0 if verdict.correct else 0.0 for verdict in verdicts]
 
     return accuracy_reward
 
@@ -75,7 +50,7 @@ class MetricsWriter(TrainerCallback):
     figures read.
     """
 
-    def __init__(self, path: Path, report: Callable[[float, str], None]) -> None:
+    def __init__(self, path: Path, report: Report) -> None:
         self.path, self.report, self.rows = path, report, []
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -111,53 +86,55 @@ def rows_needed(config: Any) -> int:
     return rounds * config.per_device_train_batch_size * config.steps_per_generation // config.num_generations
 
 
-def train_policy(
-    profile: Profile,
-    method: str,
-    values: dict[str, Any],
-    *,
-    base: str,
-    model_path: str,
-    seed: int,
-    run_dir: Path,
-    tasks: TaskSet,
-    report: Callable[[float, str], None],
-    checkpoint_dir: Path | None = None,
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, dict[str, Any]]:
-    """Train `method` from the base in `model_path` (a folder or a hub id); returns (policy, tokenizer, record for
-    summary.json).
+def train(run: Training) -> Trained:
+    """Train the run's base with the run's method.
 
-    With `save_strategy="steps"` among the arguments and a `checkpoint_dir`, an interrupted run goes on from its last
-    checkpoint.
+    With `save_strategy="steps"` among the arguments, an interrupted training goes on from its last checkpoint.
     Raises BadInput for arguments that cannot be used and FloatingPointError when loss or gradient stop being finite.
     """
-    tokenizer = load_tokenizer(model_path)
-    model = AutoModelForCausalLM.from_pretrained(model_path, dtype="float32" if not values.get("bf16") else "bfloat16")
+    tokenizer = load_tokenizer(run.model)
+    stops = run.tasks.stop_ids(tokenizer, run.model)
+    model = load_model(run.model, run.device, stop_ids=stops, attn_implementation=run.attn_implementation)
     with tempfile.TemporaryDirectory() as scratch:
-        output = str(checkpoint_dir or scratch)
-        config = build_config(
-            method, values, seed=seed, output_dir=output, where=f"profile {profile.name}, method {method}"
-        )
-        rows = tasks.training_rows(base, seed, rows_needed(config))
-        trainer = METHODS[method][1](
-            model=model,
-            args=config,
-            reward_funcs=make_reward(tasks, tokenizer),
-            train_dataset=Dataset.from_list(rows),
-            processing_class=tokenizer,
-            callbacks=[MetricsWriter(run_dir / "metrics.jsonl", report)],
-        )
+        output = str(run.checkpoints or scratch)
+        config = run.settings(output)
+        questions = run.tasks.training_questions(run.base, run.seed, rows_needed(config))
+        rows = rows_of(run.tasks, questions)
+        try:
+            trainer = resolve(run.method.trainer)(
+                model=model,
+                args=config,
+                reward_funcs=make_reward(run.tasks, tokenizer, questions, stops),
+                train_dataset=Dataset.from_list(rows),
+                processing_class=tokenizer,
+                callbacks=[MetricsWriter(run.folder / "metrics.jsonl", run.report)],
+            )
+        except ValueError as error:
+            raise BadInput(f"{run.where}: {str(error).splitlines()[0]}") from None
+        _check_prompt(trainer, tokenizer, rows[0]["prompt"], run.where)
         writer = next(c for c in trainer.callback_handler.callbacks if isinstance(c, MetricsWriter))
-        resumable = checkpoint_dir is not None and any(Path(output).glob("checkpoint-*"))
+        resumable = run.checkpoints is not None and any(Path(output).glob("checkpoint-*"))
         started = time.perf_counter()
         trainer.train(resume_from_checkpoint=resumable or None)
         seconds = time.perf_counter() - started
     record = {
-        "form": form_name(config) if isinstance(config, GCPOConfig) else None,
+        "form": resolve(run.method.form)(config) if run.method.form else None,
         "steps": len(writer.rows),
         "reward_first": writer.rewards()[0],
         "reward_last": writer.rewards()[-1],
         "tokens": writer.rows[-1].get("num_tokens"),
         "seconds": seconds,
     }
-    return trainer.model, tokenizer, record
+    return Trained(trainer.model, tokenizer, record)
+
+
+def _check_prompt(trainer: Any, tokenizer: PreTrainedTokenizerBase, prompt: Any, where: str) -> None:
+    """Raise BadInput unless training asks a question in the same tokens as an evaluation does."""
+    trained = list(tokenize_prompts(trainer, [prompt])[0])
+    asked = list(encode_prompt(tokenizer, prompt).token_ids)
+    if trained != asked:
+        raise BadInput(
+            f"{where}: the chat template gives other prompts in training ({len(trained)} tokens, ending in "
+            f"{tokenizer.decode(trained[-4:])!r}) than in evaluation ({len(asked)}, {tokenizer.decode(asked[-4:])!r}); "
+            "save a tokenizer whose template ends an assistant's turn as it is evaluated"
+        )

@@ -51,12 +51,14 @@ def base_quality_markdown(profile: Profile) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_base_quality(profile: Profile) -> Path:
-    """Write tables/bases_quality.md beside the published tables."""
+def write_base_quality(profile: Profile) -> list[Path]:
+    """Write tables/bases_quality.md beside the published tables, where the profile's bases were measured."""
+    if profile.tasks.kind != "procedural":
+        return []
     path = results_dir(profile.name, "published") / "tables" / "bases_quality.md"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(base_quality_markdown(profile), encoding="utf-8")
-    return path
+    return [path]
 
 
 def _percent(value: float) -> str:

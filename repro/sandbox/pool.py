@@ -13,7 +13,10 @@ from .judge import Job, Outcome, SandboxBroken
 from .launch import Isolation, Limits
 
 # The folder goes last on the path and holds only this project's modules; without `site` no other package is in reach.
-_START = "import sys; sys.path.append(sys.argv[1]); from sandbox.server import main; main(sys.argv[2:])"
+_SERVER = "repro.sandbox.server"
+_START = (
+    f"import sys; sys.path.append(sys.argv[1]); from {_SERVER.removeprefix('repro.')} import main; main(sys.argv[2:])"
+)
 CLOSE_SECONDS = 15.0
 ATTEMPTS = 2  # after a failure of the harness itself: a new worker, and the job once more
 

@@ -18,13 +18,16 @@ from statistics import fmean
 from typing import Any
 
 from repro.bases.make import BaseSpec, ensure_base, load_base, resolve_bases
-from repro.bases.measure import MAX_NEW_TOKENS, complete, correctness
 from repro.config import EvaluateSpec, Profile, load_profile
-from repro.evaluation.local import evaluate_suite, summarise
-from repro.methods.trl import train_policy
+from repro.device import decide
+from repro.evaluation.base_quality import MAX_NEW_TOKENS, complete, correctness
+from repro.evaluation.policy import evaluate_policy
+from repro.methods.registry import get_method
+from repro.methods.run import Training
+from repro.methods.trl import train
 from repro.paths import results_dir
+from repro.tasks.build import make_taskset
 from repro.tasks.procedural import build_tokenizer, load_suite
-from repro.tasks.protocol import make_taskset
 
 STEPS = 20
 SEEDS = (0, 1)
@@ -78,27 +81,35 @@ def scores(folder: Path, suites: Mapping[str, int], seed: int) -> dict[str, dict
 
 def after_grpo(profile: Profile, base: str, folder: Path, seed: int) -> dict[str, float]:
     """Accuracy per suite after STEPS steps of GRPO from a base."""
-    tasks = make_taskset(profile.tasks)
-    values = {**profile.train, **profile.arms.get("grpo", {}), "max_steps": STEPS}
-    with tempfile.TemporaryDirectory() as run_dir:
-        model, tokenizer, _ = train_policy(
-            profile,
-            "grpo",
-            values,
-            base=base,
-            model_path=str(folder),
-            seed=seed,
-            run_dir=Path(run_dir),
-            tasks=tasks,
-            report=lambda share, text: log.debug("%s %.2f %s", base, share, text),
+    device = decide(profile.resources.device)
+
+    def report(share: float, text: str) -> None:
+        log.debug("%s %.2f %s", base, share, text)
+
+    with make_taskset(profile.tasks) as tasks, tempfile.TemporaryDirectory() as scratch:
+        trained = train(
+            Training(
+                method=get_method("grpo"),
+                values={**profile.train, **profile.arms.get("grpo", {}), "max_steps": STEPS},
+                base=base,
+                model=folder,
+                seed=seed,
+                folder=Path(scratch),
+                tasks=tasks,
+                report=report,
+                device=device,
+                where=f"profile {profile.name}",
+            )
         )
-    model.eval()
-    return {
-        suite: summarise(evaluate_suite(model, tokenizer, tasks, suite, profile.evaluate, seed), tasks.final_answer)[
-            "avg_at_k"
-        ]
-        for suite in profile.tasks.suites
-    }
+        policy = Path(scratch) / "policy"
+        trained.model.save_pretrained(policy)
+        trained.tokenizer.save_pretrained(policy)
+        path = Path(scratch) / "samples"
+        names = list(profile.tasks.suites)
+        suites = evaluate_policy(
+            policy, tasks, names, profile.evaluate, seed=seed, path=path, device=device, report=report
+        )
+    return {suite: entry["avg_at_k"] for suite, entry in suites.items()}
 
 
 def rows_of(name: str, spec: BaseSpec, profile: Profile, seed: int) -> list[dict[str, Any]]:

@@ -15,16 +15,15 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import pandas as pd
 
 from repro.bases.make import load_base
-from repro.bases.measure import MAX_NEW_TOKENS, complete, context_shift, correctness, majority_share
-from repro.bases.profile import base_source, profile_specs
+from repro.cells.bases import base_source, base_specs
 from repro.config import EvaluateSpec, Profile, load_profile
+from repro.evaluation.base_quality import MAX_NEW_TOKENS, complete, context_shift, correctness, majority_share
 from repro.figures import save
 from repro.figures.integration import accuracy_by_right
 from repro.paths import results_dir
@@ -119,8 +118,8 @@ def measure(profile: Profile, name: str) -> list[dict[str, Any]]:
     `met` says whether a set's acceptance figure is reached. `logp_shift`: mean log pi(y_i | x_i) - log pi(y_i | q) per
     token. `best_possible`: `best_mixed`, on the row of the mixed sets.
     """
-    order = profile_specs(profile)[name].candidate_order
-    model, tokenizer = load_base(Path(base_source(profile, name)[0])), build_tokenizer()
+    order = base_specs(profile, "trained")[name].candidate_order
+    model, tokenizer = load_base(base_source(profile, name)[0]), build_tokenizer()
     spec = EvaluateSpec(samples=POOL, temperature=1.0, top_p=1.0, max_new_tokens=MAX_NEW_TOKENS, batch_size=512)
     problems = load_suite(SUITE, QUESTIONS)
     samples = complete(model, tokenizer, [p.prompt for p in problems], spec, 0, f"{name}/pool")

@@ -1,61 +1,119 @@
-"""What a profile trains on and is measured on, behind one small interface: questions, training rows, grading, votes."""
+"""What a policy is trained on and measured on: questions, prompts, verdicts and votes behind one interface.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+A task set is all that a cell knows of its tasks. The reward of training and the verdict of an evaluation are one call,
+`grade`. Does not sample, store or score.
+"""
 
-from repro.config import TaskSpec
-from repro.errors import BadInput
-from repro.tasks.procedural import final_answer, load_suite, training_problems, verify
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from repro.grading import CodeProblem
 
 
 @dataclass(frozen=True)
 class Question:
-    """One evaluation question: a stable id, the prompt as text, the gold answer (read by the grader alone)."""
+    """One question. Only `grade` reads its gold.
+
+    golds: other golds to report beside `gold`, by name; any of a name's golds counts as right. A function to write has
+    `code`, an empty gold and a `solution`, the canonical body. shots: worked examples that its prompt shows.
+    """
 
     id: str
-    prompt: str
-    answer: str
+    text: str
+    gold: str
+    golds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    code: "CodeProblem | None" = None
+    solution: str = ""
+    shots: int = 0
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a policy wrote, without its end token. ended: false where it was cut at the limit.
+
+    thinking: the prompt ended inside an open <think>.
+    """
+
+    text: str
+    ended: bool
+    thinking: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """extracted: the answer that was read, None where there is none. others: verdicts under other golds and readings.
+
+    seconds: the time that grading took.
+    """
+
+    correct: bool
+    reason: str
+    detail: str = ""
+    extracted: str | None = None
+    others: Mapping[str, bool] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 class TaskSet(Protocol):
-    """What a cell needs to know about its tasks."""
+    """The tasks of one profile. A context manager: graders may hold processes.
 
-    def questions(self, suite: str) -> list[Question]: ...
+    keep_special_tokens: whether a special token inside an answer is part of its text.
+    """
 
-    def training_rows(self, base: str, seed: int, count: int) -> list[dict[str, str]]: ...
+    keep_special_tokens: bool
 
-    def grade(self, texts: Sequence[str], answers: Sequence[str], ended: Sequence[bool]) -> list[tuple[bool, str]]: ...
+    def questions(self, suite: str) -> Sequence[Question]:
+        """The suite's questions in a fixed order that does not depend on a seed. Raises BadInput for an unknown one."""
+        ...
 
-    def final_answer(self, text: str, ended: bool) -> str | None: ...
+    def training_questions(self, base: str, seed: int, count: int) -> Sequence[Question]:
+        """`count` questions to train a base on, the same for every arm of a seed; none of them is in a suite."""
+        ...
+
+    def prompt(self, question: Question) -> str | list[dict[str, str]]:
+        """What a policy is asked: plain text, or the turns of a chat."""
+        ...
+
+    def grade(self, questions: Sequence[Question], responses: Sequence[Response]) -> list[Verdict]:
+        """The verdict of each response to its question."""
+        ...
+
+    def final_answer(self, response: Response) -> str | None:
+        """The answer that a response gives, None without one. Reads no gold."""
+        ...
+
+    def classes(self, answers: Sequence[str | None]) -> Sequence[Hashable | None]:
+        """What each answer to one question votes for: equal answers are one class; None without an answer."""
+        ...
+
+    def stop_ids(self, tokenizer: "PreTrainedTokenizerBase", folder: Path) -> tuple[int, ...]:
+        """The token ids that end a response of the model in `folder`."""
+        ...
+
+    def describe(self, suite: str) -> dict[str, Any]:
+        """The suite for a summary: title, kind (math or code), the number of all its questions, where they are from."""
+        ...
+
+    def __enter__(self) -> "TaskSet": ...
+
+    def __exit__(self, *exception: object) -> None: ...
 
 
-class ProceduralTasks:
-    """The arithmetic families of repro.tasks with their exact verifier."""
-
-    def __init__(self, spec: TaskSpec) -> None:
-        self.spec = spec
-
-    def questions(self, suite: str) -> list[Question]:
-        """The suite's questions, in a fixed order that does not depend on the seed."""
-        return [Question(p.key, p.prompt, p.answer) for p in load_suite(suite, self.spec.suites[suite])]
-
-    def training_rows(self, base: str, seed: int, count: int) -> list[dict[str, str]]:
-        """`count` rows {prompt, answer} of the training split; the same for every arm of a seed."""
-        problems = training_problems(self.spec.train_levels, seed, count, families=self.spec.train_families)
-        return [{"prompt": p.prompt, "answer": p.answer} for p in problems]
-
-    def grade(self, texts: Sequence[str], answers: Sequence[str], ended: Sequence[bool]) -> list[tuple[bool, str]]:
-        """(correct, reason) per text."""
-        return [verify(text, answer, ended=done) for text, answer, done in zip(texts, answers, ended, strict=True)]
-
-    def final_answer(self, text: str, ended: bool) -> str | None:
-        """The answer a text votes for in maj@k, or None when it has none."""
-        return final_answer(text, ended=ended)
-
-
-def make_taskset(spec: TaskSpec) -> TaskSet:
-    """The task set of a profile. Raises BadInput for a kind that has no implementation."""
-    if spec.kind == "procedural":
-        return ProceduralTasks(spec)
-    raise BadInput(f"tasks.kind {spec.kind!r} cannot be trained on by this version; want 'procedural'")
+def response_of(
+    tasks: TaskSet,
+    tokenizer: "PreTrainedTokenizerBase",
+    ids: Sequence[int],
+    stops: Sequence[int],
+    thinking: bool = False,
+) -> Response:
+    """The response that generated ids give: what stands before the first end token."""
+    end = next((place for place, token in enumerate(ids) if token in stops), None)
+    text = tokenizer.decode(
+        list(ids[:end]), skip_special_tokens=not tasks.keep_special_tokens, clean_up_tokenization_spaces=False
+    )
+    return Response(text, end is not None, thinking)

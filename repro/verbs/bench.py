@@ -1,46 +1,86 @@
-"""`bench overhead` and `bench fidelity`: what GCPO's forms cost, and how faithful its estimators are."""
+"""`bench`: what a step, a run, a search and GCPO's forms cost, and how faithful its estimators are."""
 
 import argparse
 import json
 import sys
+from pathlib import Path
+from typing import Any
 
-from repro.config import Profile
 from repro.errors import BadInput
+from repro.verbs.common import DONE, Parents, profile_of
 
-NAMES = ("overhead", "fidelity")
+WHAT = {
+    "step": "ratio to stock TRL",
+    "run": "wall time and memory of table1",
+    "search": "MCTS beside plain samples",
+    "overhead": "GCPO's forms beside GRPO",
+    "fidelity": "its estimators beside the literal one",
+}
 
 
-def add_arguments(bench: argparse.ArgumentParser) -> None:
-    """The options that these two have alone."""
+def add(verbs: Any, parents: Parents) -> None:
+    """Add the verb to the command line."""
+    bench = verbs.add_parser(
+        "bench",
+        parents=[parents.profile, parents.as_json],
+        help="measure a step, a whole run, GCPO's cost or its estimators",
+    )
+    bench.add_argument("what", choices=list(WHAT), help="; ".join(f"{name}: {text}" for name, text in WHAT.items()))
     bench.add_argument("--sizes", default="4,8,16", metavar="N,...", help="overhead: values of n (default 4,8,16)")
     bench.add_argument("--rounds", type=int, default=9, help="overhead: measured steps per form (default 9)")
     close = "overhead: further rounds, at n = 8, of the forms that cost little more than GRPO (default 24)"
     bench.add_argument("--close-rounds", type=int, default=24, help=close)
     bench.add_argument("--prompts", type=int, default=16, help="overhead: prompts per step (default 16)")
+    bench.add_argument("--keep", type=Path, metavar="DIR", help="run: keep its cells and weights in this new folder")
+    bench.add_argument("--save", action="store_true", help="write the result to results/published/<profile>/bench/")
+    bench.set_defaults(call=run)
 
 
-def run(profile: Profile, args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Measure, save where asked, print. Progress goes to standard error."""
+    return {"overhead": _overhead, "fidelity": _fidelity}.get(args.what, _plain)(args)
 
-    def report(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
 
-    if args.what == "fidelity":
-        from repro.bench.fidelity import measure_fidelity, save
-        from repro.paths import results_dir
+def _plain(args: argparse.Namespace) -> int:
+    from repro.bench.search import bench_search
+    from repro.bench.step import bench_run, bench_step, save
 
-        table = measure_fidelity(profile, report=report)
-        if args.save:
-            save(table, results_dir(profile.name, "published"))
-        print(table.to_json(orient="records", indent=1) if args.json else table.round(3).to_string(index=False))
-        return 0
-    from repro.bench import step as bench
+    profile = profile_of(args)
+    if args.what == "run":
+        result = bench_run(profile, keep=args.keep)
+    else:
+        result = {"step": bench_step, "search": bench_search}[args.what](profile)
+    if args.save:
+        save(profile, args.what, result)
+    lines = "\n".join(f"{name:<22} {value}" for name, value in result.items())
+    print(json.dumps(result, indent=1) if args.json else lines)
+    return DONE
+
+
+def _report(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _fidelity(args: argparse.Namespace) -> int:
+    from repro.bench.fidelity import measure_fidelity, save
+    from repro.paths import results_dir
+
+    profile = profile_of(args)
+    table = measure_fidelity(profile, report=_report)
+    if args.save:
+        save(table, results_dir(profile.name, "published"))
+    print(table.to_json(orient="records", indent=1) if args.json else table.round(3).to_string(index=False))
+    return DONE
+
+
+def _overhead(args: argparse.Namespace) -> int:
     from repro.bench.encodings import bench_encodings
     from repro.bench.overhead import bench_overhead
     from repro.bench.ratios import lines
+    from repro.bench.step import save
     from repro.provenance import provenance
 
-    sizes = _sizes(args.sizes)
+    profile, sizes = profile_of(args), _sizes(args.sizes)
     if args.rounds < 1 or args.prompts < 1 or args.close_rounds < 0:
         given = f"--rounds {args.rounds}, --prompts {args.prompts}, --close-rounds {args.close_rounds}"
         raise BadInput(f"{given}: want at least 1, 1 and 0")
@@ -50,13 +90,13 @@ def run(profile: Profile, args: argparse.Namespace) -> int:
         rounds=args.rounds,
         prompts=args.prompts,
         close_rounds=args.close_rounds,
-        report=report,
+        report=_report,
     )
-    result["encodings"] = bench_encodings(profile, report=report)
+    result["encodings"] = bench_encodings(profile, report=_report)
     if args.save:
-        bench.save(profile, "overhead", result)
+        save(profile, "overhead", result)
     print(json.dumps({**result, "env": provenance()}, indent=1) if args.json else "\n".join(lines(result)))
-    return 0
+    return DONE
 
 
 def _sizes(text: str) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """`doctor`: checks what a run needs and says in one line each what is wrong and how to mend it."""
 
+import argparse
 import importlib.metadata
 import os
 import platform
@@ -7,10 +8,12 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from repro.config import Profile
 from repro.paths import REPO_ROOT, benchmark_dir, cache_dir
-from repro.provenance import LOCK_FILE
+from repro.provenance import lock_file
+from repro.verbs.common import BAD_INPUT, DONE, Parents, profile_of, show
 
 _CHECKED = (
     "torch",
@@ -39,6 +42,25 @@ class Check:
     mend: str = ""
 
 
+def add(verbs: Any, parents: Parents) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser(
+        "doctor", parents=[parents.profile, parents.as_json], help="check versions, threads, memory, disk and GPU"
+    )
+    parser.set_defaults(call=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print every check; exit code 2 if one fails."""
+    checks = diagnose(profile_of(args))
+    lines = (
+        f"{'ok  ' if check.ok else 'WANT'} {check.name:<12} {check.found}" + ("" if check.ok else f"; {check.mend}")
+        for check in checks
+    )
+    show(args, [check.__dict__ for check in checks], "\n".join(lines))
+    return DONE if all(check.ok for check in checks) else BAD_INPUT
+
+
 def diagnose(profile: Profile) -> list[Check]:
     """All checks for a profile, in reading order. Nothing is changed."""
     return [
@@ -65,7 +87,7 @@ def _python() -> Check:
 
 def locked_versions() -> dict[str, str]:
     """Package name -> version of the CPU lock."""
-    lines = [line.strip() for line in LOCK_FILE.read_text().splitlines()]
+    lines = [line.strip() for line in lock_file().read_text().splitlines()]
     return dict(line.split("==") for line in lines if line and not line.startswith("#"))
 
 
@@ -152,7 +174,7 @@ def _gpu(profile: Profile) -> Check:
 
 
 def _data(profile: Profile) -> Check:
-    if profile.tasks.kind == "procedural":
+    if profile.tasks.kind != "benchmark":
         return Check("data", True, "made by the run itself")
     folder = benchmark_dir()
     return Check("data", folder is not None, str(folder), "set GCPO_DATA to a folder of benchmark files")

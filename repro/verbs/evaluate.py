@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from repro.errors import BadInput
+from repro.evaluation.protocols import PRESET_OF_PROFILE, PRESETS
 from repro.tasks.benchmarks.prompts import FORMS
-from repro.tasks.benchmarks.protocols import PRESET_OF_PROFILE, PRESETS
+from repro.verbs.common import Parents, clock
 
 _LOG_SECONDS = 30.0
 
 
-def add_parser(verbs: Any, as_json: argparse.ArgumentParser) -> None:
+def add(verbs: Any, parents: Parents) -> None:
     """Add the verb `evaluate`."""
     parser = verbs.add_parser(
         "evaluate",
-        parents=[as_json],
+        parents=[parents.as_json],
         help="score a model folder or hub id on AIME, AMC, MATH500, Minerva, HumanEval; --regrade DIR: without a model",
     )
     what = parser.add_argument_group("what")
@@ -44,14 +45,19 @@ def add_parser(verbs: Any, as_json: argparse.ArgumentParser) -> None:
         "--hub-data", action="store_true", help="download benchmarks from the hub where GCPO_DATA is unset"
     )
     how.add_argument("--data-revision", metavar="SHA", help="revision of the hub's benchmark, where none is pinned")
-    run = parser.add_argument_group("machine")
-    run.add_argument("--dtype", default="auto", help="auto (float32 on a CPU, bfloat16 on a GPU), float32, bfloat16")
-    run.add_argument("--batch-size", type=int, default=16, help="completions side by side (default 16)")
-    run.add_argument("--workers", type=int, default=2, help="grading processes (default 2); scores do not depend on it")
-    run.add_argument("--unsafe", action="store_true", help="run code even where the kernel offers no isolation")
+    machine = parser.add_argument_group("machine")
+    machine.add_argument(
+        "--dtype", default="auto", help="auto (float32 on a CPU, bfloat16 on a GPU), float32, bfloat16"
+    )
+    machine.add_argument("--batch-size", type=int, default=16, help="completions side by side (default 16)")
+    machine.add_argument(
+        "--workers", type=int, default=2, help="grading processes (default 2); scores do not depend on it"
+    )
+    machine.add_argument("--unsafe", action="store_true", help="run code even where the kernel offers no isolation")
+    parser.set_defaults(call=run)
 
 
-def evaluate_verb(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Run the verb; prints the report, or JSON. Returns the exit code."""
     from repro.evaluation.report import build_report, load_evaluation, overview
     from repro.evaluation.run import regrade
@@ -83,7 +89,8 @@ def evaluate_verb(args: argparse.Namespace) -> int:
 
 
 def _audit(args: argparse.Namespace) -> int:
-    from repro.evaluation.audit import audit_evaluation, describe
+    from repro.evaluation.audit import describe
+    from repro.evaluation.run import audit_evaluation
 
     if args.model or args.suite or args.regrade:
         raise BadInput("--audit DIR takes no other task: it reads what is stored there")
@@ -163,10 +170,3 @@ class Ticker:
         if self._open:
             self._stream.write("\n")
             self._open = False
-
-
-def clock(seconds: float) -> str:
-    """A duration in words: 45 s, 12 min, 3.4 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

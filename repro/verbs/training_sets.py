@@ -4,12 +4,14 @@ import argparse
 import json
 from typing import Any
 
+from repro.verbs.common import Parents
 
-def add_parser(verbs: Any, as_json: argparse.ArgumentParser) -> None:
+
+def add(verbs: Any, parents: Parents) -> None:
     """Add the verb to the command line."""
     parser = verbs.add_parser(
         "training-sets",
-        parents=[as_json],
+        parents=[parents.as_json],
         help="rows and exclusions of every training set, and the test problems that it repeats",
     )
     parser.add_argument(
@@ -18,6 +20,7 @@ def add_parser(verbs: Any, as_json: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hub-data", metavar="SET", help="load this one set, from the hub if no file holds it, and describe it"
     )
+    parser.set_defaults(call=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,9 +8,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from repro.bases import make as bases
 from repro.bases.make import BaseSpec, base_path, ensure_base, is_whole, load_base, make_base, resolve_bases
-from repro.bases.measure import integration_report, majority_share, measure_base
 from repro.bases.sft import encode
 from repro.errors import BadInput
+from repro.evaluation.base_quality import integration_report, majority_share, measure_base
 from repro.tasks.procedural import make_problem
 from repro.tasks.procedural.families import FAMILIES
 

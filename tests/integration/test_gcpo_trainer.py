@@ -32,8 +32,8 @@ def trained(make_trainer: Callable, trainer_class: type, config_class: type, **o
 class UnitUpsilonTrainer(GCPOTrainer):
     """Υ := 1 with everything else of the method running."""
 
-    def _upsilon(self, evidence: Any, generator: torch.Generator) -> torch.Tensor:
-        return torch.ones_like(super()._upsilon(evidence, generator))
+    def _upsilon(self, evidence: Any, generators: list[torch.Generator]) -> torch.Tensor:
+        return torch.ones_like(super()._upsilon(evidence, generators))
 
 
 @pytest.mark.parametrize(
@@ -180,6 +180,27 @@ def test_with_gcpo_every_two_every_second_step_is_plain_grpo(make_trainer: Calla
     assert ["causal_kl/k3" in entry for entry in logs] == [True, False, True]
 
 
+def test_gcpo_every_counts_rollouts_where_one_serves_several_updates(make_trainer: Callable) -> None:
+    settings = TOY | {"gcpo_every": 2, "steps_per_generation": 3, "max_steps": 9, "num_generations": 2}
+    _, logs, _ = trained(make_trainer, GCPOTrainer, GCPOConfig, **settings)
+    drawn = [entry["step"] for entry in logs if "gcpo/groups_used" in entry]
+    assert drawn == [1, 7]  # rollouts 0 and 2 of 0, 1, 2
+    scored = [entry["step"] for entry in logs if "causal_kl/k3" in entry]
+    assert scored == [1, 2, 3, 7, 8, 9]
+
+
+def test_which_token_pads_and_how_the_process_hashes_changes_no_draw(
+    tiny_model_dir: Path, tiny_tokenizer: Any, make_trainer: Callable
+) -> None:
+    runs = []
+    for pad in ("<pad>", "<eos>"):
+        tiny_tokenizer.pad_token = pad
+        runs.append(trained(make_trainer, GCPOTrainer, GCPOConfig, max_steps=2, **TOY, **MC)[1])
+    tiny_tokenizer.pad_token = "<pad>"
+    names = ("loss", "grad_norm", "upsilon/mean", "causal_kl/k3", "gcpo/tokens_sampled")
+    assert [[entry[n] for n in names] for entry in runs[0]] == [[entry[n] for n in names] for entry in runs[1]]
+
+
 def test_a_psi_of_zero_makes_mc_the_centroid(make_trainer: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"max_steps": 1, "kappa": 0.0} | TOY
     _, centroid, _ = trained(make_trainer, GCPOTrainer, GCPOConfig, **settings)
@@ -281,3 +302,28 @@ def test_a_chat_context_holds_the_question_the_numbered_candidates_and_the_reque
     )
     text = tokenizer.decode(trainer.layout.collider(group))
     assert text.replace(" ", "") == "#1*2;1+772+8;9="
+
+
+@pytest.mark.parametrize("position", ["eos", "last_content", "answer_marker"])
+def test_no_call_of_the_sampler_is_larger_than_asked_and_its_states_are_those_of_a_forward_pass(
+    make_trainer: Callable, monkeypatch: pytest.MonkeyPatch, position: str
+) -> None:
+    sizes: list[int] = []
+    original = trl_adapter.generate_continuations
+
+    def counting(trainer: Any, contexts: list, **kwargs: Any) -> list[list[int]]:
+        sizes.append(min(len(contexts), kwargs["batch_size"] or len(contexts)))
+        return original(trainer, contexts, **kwargs)
+
+    monkeypatch.setattr(trl_adapter, "generate_continuations", counting)
+    settings = {"max_steps": 1, "feature_position": position, "extra_batch_size": 3} | TOY | MC
+    _, recorded, _ = trained(make_trainer, GCPOTrainer, GCPOConfig, **settings)
+    assert max(sizes) == 3
+    features = gcpo_trainer.TrainerPolicy.recorded_features
+    monkeypatch.setattr(
+        gcpo_trainer.TrainerPolicy, "recorded_features", lambda self, _states, *rest: features(self, None, *rest)
+    )
+    _, computed, _ = trained(make_trainer, GCPOTrainer, GCPOConfig, **settings)
+    assert computed[0]["gcpo/tokens_featured"] > recorded[0]["gcpo/tokens_featured"]
+    for name in ("upsilon/mean", "upsilon/within_group_std", "upsilon/psi_norm_ratio", "loss"):
+        assert recorded[0][name] == pytest.approx(computed[0][name], abs=1e-5)

@@ -13,9 +13,11 @@ from repro.errors import BadInput
 from repro.methods.search import Searcher, search_suites
 from repro.tables import answered_by, search_record
 from repro.tasks.procedural import build_tokenizer
-from repro.tasks.protocol import ProceduralTasks
+from repro.tasks.procedural.taskset import ProceduralTasks
+from repro.tasks.protocol import Verdict
 
 KINDS = ("mcts", "maj", "best")
+CELL = {"seed": 0}
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +34,15 @@ class Poisoned(ProceduralTasks):
     """The tasks with other answers, and a grader that calls everything right."""
 
     def questions(self, suite):
-        return [replace(each, answer="poison") for each in super().questions(suite)]
+        return [replace(each, gold="poison") for each in super().questions(suite)]
 
-    def grade(self, texts, answers, ended):
-        return [(True, "correct")] * len(texts)
+    def grade(self, questions, responses):
+        return [Verdict(True, "correct")] * len(responses)
 
 
 def run(model, profile, folder, tasks_class=ProceduralTasks):
     tasks = tasks_class(profile.tasks)
-    return search_suites(model, build_tokenizer(), tasks, profile, 0, folder, lambda fraction, text: None)
+    return search_suites(model, build_tokenizer(), tasks, profile, CELL, folder, lambda fraction, text: None)
 
 
 def answers(samples):
@@ -63,10 +65,10 @@ class OtherReferences(ProceduralTasks):
         self.reference = reference
 
     def questions(self, suite):
-        return [replace(each, answer=self.reference) for each in super().questions(suite)]
+        return [replace(each, gold=self.reference) for each in super().questions(suite)]
 
-    def grade(self, texts, answers, ended):
-        return [(True, "correct")] * len(texts)
+    def grade(self, questions, responses):
+        return [Verdict(True, "correct")] * len(responses)
 
 
 def test_a_value_model_is_fitted_without_the_suites_answers_and_leaves_the_policy_as_it_was(model, tmp_path):
@@ -76,7 +78,8 @@ def test_a_value_model_is_fitted_without_the_suites_answers_and_leaves_the_polic
     for reference in ("1", "2"):
         tasks = OtherReferences(profile.tasks, reference)
         folder = tmp_path / reference
-        searched, _ = search_suites(model, build_tokenizer(), tasks, profile, 0, folder, lambda fraction, text: None)
+        cell = CELL | {"value_model": profile.arms["rest_mcts"]}
+        searched, _ = search_suites(model, build_tokenizer(), tasks, profile, cell, folder, lambda fraction, text: None)
         found.append(answers(searched))
         (chunk,) = (json.loads(zstandard.decompress(path.read_bytes())) for path in folder.glob("*.zst"))
         values = [value for row in chunk for value in row["values"]]
@@ -89,8 +92,8 @@ def test_a_value_model_is_fitted_without_the_suites_answers_and_leaves_the_polic
 def test_the_searcher_is_given_no_reference_and_no_grader(model, profile):
     tasks = Poisoned(profile.tasks)
     tasks.grade = None  # calling it would fail
-    searcher = Searcher(model, build_tokenizer(), profile, tasks.final_answer, 0)
-    questions = [replace(each, answer=None) for each in tasks.questions("modten-smoke")]
+    searcher = Searcher(model, build_tokenizer(), tasks, profile.search, profile.evaluate, 0, "here")
+    questions = [replace(each, gold=None) for each in tasks.questions("modten-smoke")]
     assert len(searcher.trees(questions[:3])) == 3
     assert [len(each) for each in searcher.samples(questions[:2], [2, 3])] == [2, 3]
 

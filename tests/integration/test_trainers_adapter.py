@@ -111,14 +111,8 @@ def test_hidden_states_of_a_scoring_pass_equal_the_models_last_hidden_states(
                 rtol=1e-4,
                 atol=1e-5,
             )
-    assert not trl_adapter.final_norm(trainer, trainer.model)._forward_hooks
+    assert not trl_adapter.bare_model(trainer, trainer.model).base_model._forward_hooks
     assert trainer.model.is_gradient_checkpointing == (setting == "checkpointing")
-
-
-def test_a_model_without_a_final_norm_is_refused_by_name(trainer: PaperGRPOTrainer) -> None:
-    del trainer.model.base_model.norm
-    with pytest.raises(ValueError, match="Qwen2Model has no layer 'norm'"):
-        trl_adapter.final_norm(trainer, trainer.model)
 
 
 def test_a_metric_is_averaged_over_the_logging_step_without_its_nan(make_trainer: Callable) -> None:

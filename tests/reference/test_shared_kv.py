@@ -14,6 +14,7 @@ from gcpo.scm import ContextLayout, Group, candidate_view
 from gcpo.shared_kv.context import Drawn, RolloutKeys, SharedContext, SharedLayout, readable
 from gcpo.shared_kv.keys import KeyPool, Reader, check_model, packed_forward, sample, score, token_logps
 from gcpo.shared_kv.packing import COPY, INTEGRATED, first_positions, graph, packed_mask
+from gcpo.shared_kv.self_check import check_pool
 
 EOS, SEP, MARK = 1, 18, 17
 LAYOUT = ContextLayout([SEP], [SEP], [MARK], [EOS], view="full")
@@ -347,8 +348,9 @@ def test_stages_start_where_the_longest_segment_before_them_ends():
 def test_models_that_hide_keys_or_take_no_mask_are_refused():
     check_model(MODEL)
     sliding = make_model(use_sliding_window=True, sliding_window=4, max_window_layers=0)
-    with pytest.raises(ValueError, match="full attention in every layer"):
-        check_model(sliding)
+    with pytest.raises(ValueError, match=r"by its own forward and of -\d.* over shared keys \(\d+ tokens\)"):
+        check_pool(sliding, longest=None)
+    check_pool(MODEL, longest=None)
     other = copy.deepcopy(MODEL)
     other.config._attn_implementation = "flash_attention_2"
     with pytest.raises(ValueError, match="takes no explicit mask"):

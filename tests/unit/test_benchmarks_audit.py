@@ -7,12 +7,13 @@ import pytest
 
 from repro.cli import main
 from repro.errors import BadInput
-from repro.evaluation.audit import AUDIT, audit_evaluation, audit_samples, describe
+from repro.evaluation.audit import audit_samples, describe
+from repro.evaluation.run import AUDIT, audit_evaluation
 from repro.evaluation.store import SAMPLED, SAMPLES, Sample, read_samples, replace_samples
 from repro.paths import benchmark_dir
-from repro.tasks.benchmarks.loading import Problem
+from repro.tasks.protocol import Question
 
-PROBLEMS = {name: Problem(name, "?", gold) for name, gold in (("number", "7"), ("formula", "x^2+1"))}
+PROBLEMS = {name: Question(name, "?", gold) for name, gold in (("number", "7"), ("formula", "x^2+1"))}
 
 
 def stored(question: str, text: str, *, correct: bool, thinking: bool = False) -> Sample:
@@ -82,7 +83,19 @@ def evaluation(tmp_path):
     if benchmark_dir() is None:
         pytest.skip("no folder of benchmark files (GCPO_DATA)")
     folder = tmp_path / "gold"
-    options = ["--preset", "quick", "--samples", "1", "--workers", "1", "--json", "--output", str(folder)]
+    options = [
+        "--preset",
+        "quick",
+        "--samples",
+        "1",
+        "--temperature",
+        "0",
+        "--workers",
+        "1",
+        "--json",
+        "--output",
+        str(folder),
+    ]
     assert main(["evaluate", "--engine", "replay", "--model", "gold", "--suite", "AIME24", *options]) == 0
     return folder
 

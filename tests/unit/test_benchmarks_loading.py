@@ -40,7 +40,7 @@ def test_every_suite_loads_with_its_rows_distinct_ids_and_a_gold_or_a_check(name
     problems = load_benchmark(suite.benchmark).problems
     assert len(problems) == len({problem.id for problem in problems}) == suite.benchmark.rows
     assert all(bool(problem.gold) != (problem.code is not None) for problem in problems)
-    assert all(problem.question.strip() for problem in problems)
+    assert all(problem.text.strip() for problem in problems)
 
 
 @needs_data

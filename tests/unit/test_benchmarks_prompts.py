@@ -7,37 +7,46 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.errors import BadInput
+from repro.evaluation.draw import passes
 from repro.evaluation.engines.replay import byte_tokenizer
-from repro.tasks.benchmarks.loading import SUITES, Problem
-from repro.tasks.benchmarks.prompts import SENTENCE, answer_part, build_prompt
-from repro.tasks.benchmarks.protocols import PRESETS, get_preset, greedy_pass, resolve
+from repro.evaluation.protocols import PRESETS, get_preset, resolve
+from repro.tasks.benchmarks.loading import SUITES
+from repro.tasks.benchmarks.prompts import SENTENCE, prompt_of
+from repro.tasks.encoding import answer_part, encode_prompt
+from repro.tasks.protocol import Question
 
 MATH = SUITES["MATH500"]
-PROBLEM = Problem("p", "What is $1+1$?", "2")
+PROBLEM = Question("p", "What is $1+1$?", "2")
 FIRST_R1 = (
     "{% for m in messages %}<｜User｜>{{ m.content }}{% endfor %}"
     "{% if add_generation_prompt %}<｜Assistant｜>{% endif %}"
 )
 LATER_R1 = FIRST_R1.replace("<｜Assistant｜>", "<｜Assistant｜><think>\n")
+
+
+def build_prompt(tokenizer, question, form, *, template=None):
+    return encode_prompt(tokenizer, prompt_of(question, form), template=template)
+
+
 TAG_FREE = st.text(alphabet="ab \n{}\\<>", max_size=40)
 
 
 def test_a_chat_prompt_is_the_template_around_problem_and_sentence_without_a_system_turn():
-    prompt = build_prompt(byte_tokenizer(), MATH, PROBLEM, "chat")
+    prompt = build_prompt(byte_tokenizer(), PROBLEM, "chat")
     assert prompt.text == f"<|user|>What is $1+1$?\n{SENTENCE}<|end|><|assistant|>"
     assert not prompt.thinking
     assert byte_tokenizer().decode(prompt.token_ids) == prompt.text
 
 
 def test_the_other_forms_leave_out_the_sentence_and_the_template():
-    bare = build_prompt(byte_tokenizer(), MATH, PROBLEM, "chat-bare")
+    bare = build_prompt(byte_tokenizer(), PROBLEM, "chat-bare")
     assert bare.text == "<|user|>What is $1+1$?<|end|><|assistant|>"
-    assert build_prompt(byte_tokenizer(), MATH, PROBLEM, "raw").text == "What is $1+1$?"
+    assert build_prompt(byte_tokenizer(), PROBLEM, "raw").text == "What is $1+1$?"
 
 
 @pytest.mark.parametrize("template", [FIRST_R1, LATER_R1])
 def test_both_generations_of_r1_templates_end_inside_exactly_one_open_thought(template):
-    prompt = build_prompt(byte_tokenizer(), MATH, PROBLEM, "chat", template=template)
+    prompt = build_prompt(byte_tokenizer(), PROBLEM, "chat", template=template)
     assert prompt.thinking
     assert prompt.text.endswith("<｜Assistant｜><think>\n") and prompt.text.count("<think>") == 1
     assert byte_tokenizer().decode(prompt.token_ids) == prompt.text
@@ -47,15 +56,15 @@ def test_a_tokenizer_without_a_template_is_refused_except_for_raw_prompts():
     tokenizer = byte_tokenizer()
     tokenizer.chat_template = None
     with pytest.raises(BadInput, match="no chat template; pass --chat-template FILE, or --prompt raw"):
-        build_prompt(tokenizer, MATH, PROBLEM, "chat")
-    assert build_prompt(tokenizer, MATH, PROBLEM, "raw").token_ids
+        build_prompt(tokenizer, PROBLEM, "chat")
+    assert build_prompt(tokenizer, PROBLEM, "raw").token_ids
 
 
 def test_unknown_forms_and_shots_without_chat_are_refused():
     with pytest.raises(BadInput, match="unknown prompt form 'chatty'; want one of chat, chat-bare, raw"):
-        build_prompt(byte_tokenizer(), MATH, PROBLEM, "chatty")
+        build_prompt(byte_tokenizer(), PROBLEM, "chatty")
     with pytest.raises(BadInput, match="worked examples need the prompt form 'chat'"):
-        build_prompt(byte_tokenizer(), SUITES["HumanEval-5shot"], PROBLEM, "raw")
+        build_prompt(byte_tokenizer(), dataclasses.replace(PROBLEM, shots=5), "raw")
 
 
 @pytest.mark.parametrize(
@@ -90,8 +99,9 @@ def test_the_standard_preset_draws_what_the_tables_need():
     assert counts["MATH500"] == counts["Minerva"] == 8
     five = {"AIME24": 30, "AIME25": 30, "AMC23": 40, "AMC83": 83, "MATH500": 500, "Minerva": 272}
     assert sum(counts[name] * rows for name, rows in five.items()) == 17_888
-    greedy = [name for name, suite in SUITES.items() if resolve(standard, suite).greedy]
-    assert greedy == ["HumanEval", "HumanEval-5shot"]
+    assert all(resolve(get_preset(name), SUITES["AIME24"]).greedy for name in PRESETS)
+    assert all(resolve(standard, suite).greedy for suite in SUITES.values())
+    assert not resolve(standard, MATH, samples=1, temperature=0.0).greedy  # the samples are greedy themselves
     assert resolve(standard, SUITES["HumanEval"]).max_new_tokens == 2048
     assert resolve(standard, MATH).max_new_tokens == 16_384
 
@@ -109,9 +119,10 @@ def test_every_preset_sets_every_field_of_sampling(name):
 
 def test_a_greedy_pass_is_one_sample_at_temperature_zero_and_equal_otherwise():
     protocol = resolve(get_preset("standard"), SUITES["HumanEval"])
-    greedy = greedy_pass(protocol)
-    assert (greedy.samples, greedy.temperature, greedy.greedy) == (1, 0.0, False)
-    assert dataclasses.replace(greedy, samples=64, temperature=0.6, greedy=True) == protocol
+    sampled, greedy = passes(protocol.samples, protocol.settings((7, 9)), greedy=protocol.greedy)
+    assert (sampled.samples, sampled.settings.temperature, sampled.settings.stop_token_ids) == (64, 0.6, (7, 9))
+    assert (greedy.samples, greedy.settings.temperature) == (1, 0.0)
+    assert dataclasses.replace(greedy.settings, temperature=0.6) == sampled.settings
 
 
 @pytest.mark.parametrize(

@@ -18,15 +18,15 @@ from repro.paths import REPO_ROOT
 
 def entry(name: str, title: str, *, model: str = "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", row=None, rows=30):
     """A suite's summary as `evaluate` writes it: 30 questions, 4 samples, a third of them cut."""
-    from repro.tasks.benchmarks.loading import Problem
+    from repro.tasks.protocol import Question
 
-    problems = [Problem(f"{name}-{number}", "?", "1") for number in range(30)]
+    problems = [Question(f"{name}-{number}", "?", "1") for number in range(30)]
     drawn = [
         Sample(name, problem.id, "sampled", k, 0, "", 9, 100 + 7 * n + k, k != 3, False, right, "correct" if right else
                "wrong", "value", "1" if right else "2", {}, 0.1, 0.0)
         for n, problem in enumerate(problems) for k in range(4) for right in [(n + k) % 3 == 0]
     ]  # fmt: skip
-    scored = summarise(drawn, problems, 4, lambda group: [(int(each.correct), each.correct) for each in group])
+    scored = summarise(drawn, problems, 4, lambda answers: answers)
     protocol = {"max_new_tokens": 310, "temperature": 0.6, "top_p": 0.95}
     return scored | {
         "suite": name, "title": title, "kind": "math", "rows": rows, "run": {"preset": "standard", "row": row},

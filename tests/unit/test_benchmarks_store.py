@@ -72,7 +72,7 @@ def test_a_flipped_byte_is_an_error_and_not_a_shorter_file(tmp_path):
 def test_a_sample_stored_twice_is_an_error(tmp_path):
     path, _ = written(tmp_path)
     append_samples(path, [sample("b", 0)])
-    with pytest.raises(BadInput, match=r"\('b', 'sampled', 0\) is stored twice"):
+    with pytest.raises(BadInput, match=r"\('MATH500', 'b', 'sampled', 0\) is stored twice"):
         read_samples(path)
 
 

@@ -1,13 +1,12 @@
 """Cells: identity, atomic files, damage, locks."""
 
-import ast
 import json
 import os
 
 import pytest
 
-from gcpo.trainers import METHODS
-from repro import cells
+from repro import provenance as origin
+from repro.cells import plan
 from repro.cells.experiments import get_arm, get_experiment
 from repro.cells.plan import make_cell, plan_cells
 from repro.cells.state import load_summary, never_rewarded, state
@@ -44,42 +43,14 @@ def test_more_seeds_keep_the_cells_of_fewer(smoke):
     assert {c.id for c in plan_cells(smoke, table, seeds=1)} < {c.id for c in plan_cells(smoke, table, seeds=3)}
 
 
-def test_code_that_moves_numbers_is_part_of_the_hash(smoke, monkeypatch):
+def test_code_and_lock_are_part_of_the_hash(smoke, monkeypatch):
     arm, base = get_arm("grpo"), next(iter(smoke.bases))
     before = make_cell(smoke, base, arm, 0).id
-    monkeypatch.setattr(cells, "code_hash", lambda patterns: "other code")
+    with monkeypatch.context() as patched:
+        patched.setattr(plan, "code_hash", lambda roots: "other code")
+        assert make_cell(smoke, base, arm, 0).id != before
+    monkeypatch.setattr(plan, "lock_hash", lambda: "other versions")
     assert make_cell(smoke, base, arm, 0).id != before
-
-
-def _hashed(method):
-    paths = {path for pattern in cells.METHOD_CODE[method] for path in cells.REPO_ROOT.glob(pattern)}
-    return {str(path.relative_to(cells.REPO_ROOT)) for path in paths}
-
-
-def _imports_within_gcpo(name, seen):
-    """Files of gcpo/ that the module in file `name` reaches by static imports, packages' __init__ aside."""
-    seen.add(name)
-    for node in ast.walk(ast.parse((cells.REPO_ROOT / name).read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "gcpo":
-            for module in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names)):
-                file = f"{module.replace('.', '/')}.py"
-                if (cells.REPO_ROOT / file).exists() and file not in seen:
-                    _imports_within_gcpo(file, seen)
-    return seen
-
-
-@pytest.mark.parametrize("method", sorted(METHODS))
-def test_every_module_that_a_method_imports_is_hashed(method):
-    reached = _imports_within_gcpo(METHODS[method][1].__module__.replace(".", "/") + ".py", set())
-    assert reached <= _hashed(method)
-    assert {"repro/methods/trl.py", "repro/evaluation/local.py", "repro/tasks/procedural/families.py"} <= _hashed(
-        method
-    )
-
-
-def test_code_of_one_method_and_of_reports_does_not_move_another(smoke):
-    assert "gcpo/upsilon.py" in _hashed("gcpo") and "gcpo/upsilon.py" not in _hashed("grpo")
-    assert not any(name.startswith(("repro/stats", "repro/figures", "repro/tables")) for name in _hashed("gcpo"))
 
 
 def test_a_cell_is_done_when_its_summary_exists(cell):
@@ -144,12 +115,27 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_provenance_names_commit_versions_and_machine():
-    record = cells.provenance()
+    record = origin.provenance()
     assert len(record["commit"]) == 40 and isinstance(record["dirty"], bool)
     assert record["packages"]["trl"] == "1.16.0" and "unknown" not in json.dumps(record).lower()
+    assert record["instruction_set"], "no vector extension of this CPU was recognised"
+
+
+def test_the_lock_is_that_of_the_torch_that_runs(tmp_path, monkeypatch):
+    class Spec:
+        origin = str(tmp_path / "__init__.py")
+
+    monkeypatch.setattr(origin.importlib.util, "find_spec", lambda name: Spec)
+    found = []
+    for line in ("cuda: Optional[str] = None", "cuda: Optional[str] = '13.0'"):
+        (tmp_path / "version.py").write_text(f"debug = False\n{line}\n")
+        origin.lock_file.cache_clear()
+        found.append(origin.lock_file().name)
+    origin.lock_file.cache_clear()
+    assert found == ["cpu.lock", "gpu.lock"]
 
 
 def test_provenance_outside_a_checkout_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(cells, "REPO_ROOT", tmp_path)
+    monkeypatch.setattr(origin, "REPO_ROOT", tmp_path)
     with pytest.raises(BadInput, match="need a git checkout"):
-        cells._git("rev-parse", "HEAD")
+        origin._git("rev-parse", "HEAD")

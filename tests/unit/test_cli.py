@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from repro import cells, cli
+from repro import cli
 from repro.cells.experiments import get_arm
 from repro.cells.plan import make_cell
 from repro.config import load_profile
 from repro.files import exclusive_lock
-from repro.paths import benchmark_dir, results_dir
+from repro.paths import REPO_ROOT, benchmark_dir, results_dir
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def test_a_results_folder_that_cannot_be_written_is_named(capsys, tmp_path, monk
 
 def test_a_full_disk_is_named(capsys, monkeypatch):
     usage = type("Usage", (), {"free": 10 << 20})()
-    monkeypatch.setattr("repro.run.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("repro.cells.run.shutil.disk_usage", lambda _: usage)
     assert "has 10 MiB free; want at least 500 MiB" in fails(capsys, "run", "table1", "--profile", "smoke")
 
 
@@ -98,14 +98,14 @@ def test_list_and_plan_run_nothing_and_speak_json(capsys):
 def test_plan_of_the_paper_profile_counts_gpu_hours(capsys):
     assert cli.main(["plan", "table1", "--profile", "paper", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
-    assert plan["unit"] == "GPU-seconds" and plan["seconds_of_work"] > 1000 * 3600
+    assert plan["unit"] == "GPU-hours" and plan["work"] > 1000
 
 
 def test_listing_does_not_import_torch():
     code = (
         "import sys; from repro.cli import main; main(['list', '--profile', 'smoke']); sys.exit('torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=cells.REPO_ROOT)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=REPO_ROOT)
     assert done.returncode == 0, done.stderr.decode()
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from repro.grading.code_extract import assemble, defines, extract_code, fenced_blocks, preamble
+from repro.grading.code_extract import assemble, defines, extract_code, fenced_blocks, preamble, writes
 
 DEF = "def f(x):\n    return x\n"
 PROMPT = (
@@ -44,6 +44,55 @@ def run(sources):
 )
 def test_the_last_complete_block_that_defines_the_function_is_taken(text):
     assert extract_code(text, "f") == DEF
+
+
+BAD = "def f(x):\n    return 0\n"
+IN_A_DOCSTRING = 'def f(x):\n    """Do.\n\n    ```python\n    f(1)\n    ```\n    """\n    return x\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        fence(DEF) + "Usage:\n" + fence("from solution import f\nprint(f(1))\n"),
+        fence(DEF) + "Tests:\n" + fence("import pytest\nfrom sol import f\n\ndef test_f():\n    assert f(1) == 1\n"),
+        "```python\n" + DEF.strip() + "```",
+        "```python\n" + DEF.strip() + "```\nThat is it.",
+        "```python\n" + DEF.strip() + "```\nand so\n```python\nprint(f(1))\n```",
+        "```python\n" + DEF + "```<|im_end|>",
+        "```python\n" + DEF + "``` <|endoftext|>",
+        "```python\n" + DEF + "``` Hope this helps you.",
+        "The code is: ```python\n" + DEF + "```",
+        "Code: ```\n" + DEF + "```\nbye",
+        fence(BAD) + "fixed: ```python\n" + DEF + "```",
+        DEF + "```\n",
+        DEF + "```\nThis returns x.",
+        "<think>\n```python\n" + BAD + "hmm\n</think>\n" + fence(DEF),
+        "<think>\n" + fence(BAD) + "</think>\n" + DEF,
+        "<answer>\n" + fence(DEF) + "</answer>",
+        "````md\nLike this:\n" + fence(DEF) + "````\n",
+        "- item\n\n  ```python\n  def f(x):\n      return x\n  ```\n",
+        "   ```python\n   def f(x):\n       return x\n   ```\n",
+        "```python {.numberLines}\n" + DEF + "```",
+        fence(DEF).replace("\n", "\r"),
+    ],
+)
+def test_a_fence_that_is_out_of_order_loses_no_right_answer(text):
+    assert extract_code(text, "f").strip() == DEF.strip()
+
+
+def test_a_fence_inside_a_docstring_does_not_end_the_block():
+    glued = IN_A_DOCSTRING.replace("Do.\n\n    ```python", "Do: ```")
+    for code in (IN_A_DOCSTRING, glued):
+        assert run([extract_code(fence(code), "f")])["f"](3) == 3
+
+
+def test_four_spaces_before_a_fence_are_code_and_no_fence():
+    assert fenced_blocks("text\n\n    ```python\n    x\n    ```\n") == []
+
+
+def test_a_block_that_only_imports_the_function_is_taken_when_nothing_defines_it():
+    assert extract_code(fence("from operator import add as f\n") + fence("print(1)\n"), "f").startswith("from operator")
+    assert defines("from m import f", "f") and not writes("from m import f", "f")
 
 
 def test_without_a_defining_block_the_last_block_is_taken():
@@ -115,7 +164,8 @@ def test_an_unknown_format_is_refused_by_name():
         assemble(prompt=PROMPT, entry_point="f", completion="", format="chat")
 
 
-@pytest.mark.parametrize("text", ["```\n" * 50000, "`" * 200000, "~~~ x\n" * 50000, "f:" * 100000, "import " * 50000])
+@pytest.mark.parametrize("text", ["```\n" * 50000, "`" * 200000, "~~~ x\n" * 50000, "f:" * 100000, "import " * 50000,
+                                  "x```\n" * 20000, "> " * 50000, "````md\n" * 20000, "<think>" * 50000])  # fmt: skip
 def test_extraction_takes_linear_time_on_hostile_text(text):
     started = time.perf_counter()
     extract_code(text, "f")

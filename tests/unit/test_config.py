@@ -1,5 +1,6 @@
 """Profiles: every file parses, every line says where its value comes from, unknown words are refused in one line."""
 
+import itertools
 import re
 
 import pytest
@@ -8,6 +9,7 @@ from repro.cells.experiments import ARMS, EXPERIMENTS, get_arm, get_experiment
 from repro.cells.plan import make_cell
 from repro.config import PROFILE_DIR, load_profile, profile_names
 from repro.errors import BadInput
+from repro.methods.registry import get_method
 
 
 def test_the_profiles_exist():
@@ -20,6 +22,13 @@ def test_profile_parses_and_its_suites_arms_and_costs_are_complete(name):
     assert profile.name == name
     assert set(profile.arms) <= set(ARMS)
     assert set(profile.resources.base_cost) == set(profile.bases)
+    for suite in profile.tasks.suites:
+        assert profile.evaluate.samples_of(suite) >= 1
+    for base, arm in itertools.product(profile.bases, get_experiment("table1").arms):
+        cell = make_cell(profile, base, get_arm(arm), 0)
+        if cell.trained:
+            where = f"profile {name}, arm {arm}"
+            get_method(cell.spec["method"]).settings(cell.spec["train"], seed=0, output_dir="x", where=where)
 
 
 def unexplained_lines(text):

@@ -6,11 +6,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro.bases.load import fingerprint, resolve_model, stop_token_ids
+from repro.bases.files import fingerprint, resolve_model
 from repro.errors import BadInput
 from repro.evaluation.engines import Request, SamplingSettings, make_engine
 from repro.evaluation.engines.replay import ReplayEngine, byte_tokenizer, oracle_text, read_answers
 from repro.evaluation.engines.transformers_engine import TransformersEngine, _GumbelNoise
+from repro.tasks.encoding import stop_token_ids
 
 
 def settings(**changes) -> SamplingSettings:
@@ -181,8 +182,8 @@ def test_a_bad_line_of_answers_is_named(tmp_path, line):
 
 
 def test_the_oracle_spoils_only_the_last_step():
-    from repro.tasks.benchmarks.loading import Problem
+    from repro.tasks.protocol import Question
 
-    right, wrong = (oracle_text(Problem("p", "?", "33"), wrong=each) for each in (False, True))
+    right, wrong = (oracle_text(Question("p", "?", "33"), wrong=each) for each in (False, True))
     assert "\\boxed{33}" in right and "\\boxed{3 (33) + 7}" in wrong
     assert wrong.startswith(right.split(".")[0])

@@ -60,7 +60,7 @@ REFUSED = [
     ({"gcpo_every": 0}, "gcpo_every is 0"),
     ({"retest_every": -1}, "retest_every is -1"),
     ({"retest_every": 2}, "retest_every=2 draws Psi again, of which estimator='centroid'"),
-    ({"retest_every": 3, "gcpo_every": 2, "estimator": "mc"}, "retest_every is 3, but Psi is drawn every 2 steps"),
+    ({"retest_every": 3, "gcpo_every": 2, "estimator": "mc"}, "retest_every is 3, but Psi is drawn every 2 rollouts"),
     ({"mask_truncated_completions": True}, "mask_truncated_completions hides"),
     ({"integration_template": "{question} only"}, "must hold {question} and {candidates}"),
     ({"candidate_template": "no answer"}, "must hold {answer}"),

@@ -30,3 +30,22 @@ def test_every_method_pairs_a_trainer_with_its_own_configuration() -> None:
     assert {"grpo", "drgrpo", "gvpo"} <= set(METHODS)
     for config_class, trainer_class in METHODS.values():
         assert trainer_class.config_class is config_class
+
+
+def test_a_trainer_s_module_does_not_import_the_other_trainers() -> None:
+    code = (
+        "import sys, gcpo.trainers.drgrpo; "
+        "print(sorted(m for m in sys.modules if m.startswith('gcpo.trainers.') or m == 'gcpo.trainers'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(
+        ["gcpo.trainers", "gcpo.trainers.checks", "gcpo.trainers.drgrpo", "gcpo.trainers.grpo"]
+    )
+
+
+def test_the_methods_are_one_object_and_an_unknown_trainer_is_refused() -> None:
+    import gcpo.trainers
+
+    assert gcpo.trainers.METHODS is METHODS is gcpo.METHODS
+    with pytest.raises(AttributeError, match=r"module 'gcpo\.trainers' has no attribute 'PPOTrainer'"):
+        _ = gcpo.trainers.PPOTrainer

@@ -15,7 +15,7 @@ from repro.grading import GraderPool, grade
 MISBEHAVING = (sys.executable, str(Path(__file__).with_name("grader_misbehaving_worker.py")))
 PARENT = """
 import sys, time
-from gcpo.rewards import GraderPool
+from repro.grading import GraderPool
 pool = GraderPool(2)
 pool.grade_many([("x+1", r"\\boxed{1+x}")] * 8)
 print(*[worker.process.pid for worker in pool._pool], flush=True)

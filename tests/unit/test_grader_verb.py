@@ -6,10 +6,11 @@ from fractions import Fraction
 import pytest
 
 from repro.errors import BadInput
-from repro.grading import answer_classes
+from repro.grading import answer_classes, usable_gold
 from repro.grading.audit_grader import as_number, audit, opinion, simplified
 from repro.grading.functions import accuracy_reward, format_reward
 from repro.grading.grade_file import grade_file
+from repro.grading.json_lines import BadLine, read_object
 
 GOOD = [
     {"id": "a", "gold": "5", "prediction": "\\boxed{5}"},
@@ -63,6 +64,41 @@ def test_a_missing_input_and_an_output_onto_the_input_are_refused(tmp_path):
     with pytest.raises(BadInput):
         grade_file(source, tmp_path / "no folder" / "out.jsonl")
     assert source.read_text() == "{}\n"
+
+
+def test_a_byte_order_mark_and_half_a_surrogate_cost_no_line(tmp_path):
+    source = tmp_path / "in.jsonl"
+    rows = [rb'{"gold": "7", "prediction": "\\boxed{7}"}', rb'{"gold": "7", "prediction": "\ud83d \\boxed{7}"}']
+    source.write_bytes(b"\xef\xbb\xbf" + b"\n".join([*rows, rb'{"gold": "7", "prediction": "\\boxed{7\ud83d}"}']))
+    report = grade_file(source, tmp_path / "out.jsonl", workers=1)
+    verdicts = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert report.bad_lines == [] and [row["correct"] for row in verdicts] == [True, True, False]
+    assert verdicts[2]["extracted"] == "7\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [(b"\xff\xfe{}", "not UTF-8"), (b"{", "not JSON"), (b"[]", "not an object; want one with a and b"),
+     (b'{"a": "x"}', "b: missing or not a string"), (b"[" * 100_000, "nested too deeply")],
+)  # fmt: skip
+def test_a_line_that_cannot_be_read_says_why_in_one_sentence(raw, why):
+    with pytest.raises(BadLine, match=why) as caught:
+        read_object(raw, ("a", "b"))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_answer_of_a_marked_solution_is_the_gold():
+    assert usable_gold("#### 7") and not usable_gold("####")
+    assert accuracy_reward(["p"] * 3, ["\\boxed{7}", "\\boxed{8}", "7"], answer=["#### 7"] * 3) == [1.0, 0.0, 0.0]
+    assert accuracy_reward(["p"], ["\\boxed{1200}"], answer=["6 * 200 = 1200\n#### 1,200"]) == [1.0]
+
+
+def test_a_message_in_parts_is_read_like_one_in_a_string():
+    parts = [{"type": "text", "text": "So \\boxed{"}, {"type": "image"}, {"type": "text", "text": "5}"}]
+    messages = [{"role": "user", "content": "\\boxed{6}"}, {"role": "assistant", "content": parts}]
+    assert accuracy_reward(["p"], [messages], answer=["5"]) == [1.0]
+    assert format_reward(["p"], [messages]) == [1.0]
+    assert accuracy_reward(["p"], [[{"role": "assistant", "content": None}]], answer=["5"]) == [0.0]
 
 
 def chat(text: str) -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from repro.bases import sft
-from repro.bases.tokenizer import load_tokenizer
+from repro.bases.load import load_tokenizer
 from repro.tasks.procedural import build_tokenizer, integration_prompt, make_problem
 from repro.tasks.procedural.families import FAMILIES, LEVELS
 from repro.tasks.procedural.tokenizer import EOS, PAD, UNK, VOCABULARY, split_words

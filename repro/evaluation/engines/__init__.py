@@ -10,11 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from repro.errors import BadInput
+from repro.references import resolve
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedTokenizerBase
 
-ENGINES = ("transformers", "vllm", "replay")
+ENGINES = {
+    "transformers": "repro.evaluation.engines.transformers_engine:TransformersEngine",
+    "vllm": "repro.evaluation.engines.vllm_engine:VllmEngine",
+    "replay": "repro.evaluation.engines.replay:ReplayEngine",
+}
 
 
 @dataclass(frozen=True)
@@ -71,22 +77,15 @@ class Engine(Protocol):
         ...
 
 
-def make_engine(name: str, model: str, *, dtype: str = "auto", batch_size: int = 16) -> Engine:
+def make_engine(
+    name: str, model: str, *, dtype: str = "auto", batch_size: int = 16, device: "torch.device | None" = None
+) -> Engine:
     """Load `model` (a folder that AutoModelForCausalLM reads) with the engine called `name`.
 
     dtype: auto (float32 on a CPU, bfloat16 on a GPU), float32 or bfloat16. batch_size: completions side by side; vllm
-    schedules by itself and takes it as its limit. Raises BadInput for an unknown engine or one that is not installed.
+    schedules by itself and takes it as its limit. device: None as `repro.device` decides.
+    Raises BadInput for an unknown engine or one that is not installed.
     """
-    if name == "transformers":
-        from repro.evaluation.engines.transformers_engine import TransformersEngine
-
-        return TransformersEngine(model, dtype=dtype, batch_size=batch_size)
-    if name == "vllm":
-        from repro.evaluation.engines.vllm_engine import VllmEngine
-
-        return VllmEngine(model, dtype=dtype, batch_size=batch_size)
-    if name == "replay":
-        from repro.evaluation.engines.replay import ReplayEngine
-
-        return ReplayEngine(model)
-    raise BadInput(f"unknown engine {name!r}; want one of {', '.join(ENGINES)}")
+    if name not in ENGINES:
+        raise BadInput(f"unknown engine {name!r}; want one of {', '.join(ENGINES)}")
+    return resolve(ENGINES[name])(model, dtype=dtype, batch_size=batch_size, device=device)

@@ -39,7 +39,7 @@ class ReplayEngine:
     name = "replay"
     context_tokens = 1 << 20
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, **_machine: Any) -> None:
         self._answers = _oracle(model) if model in ORACLES else read_answers(Path(model))
         self.tokenizer = byte_tokenizer()
 
@@ -92,7 +92,7 @@ def oracle_text(problem: Any, *, wrong: bool) -> str:
     """An answer that must be graded right to a problem of `repro.tasks.benchmarks`, or one with a bad last step."""
     if problem.code is not None:
         end = _SPOILED.format(name=problem.code.entry_point) if wrong else ""
-        return f"Here is the function.\n\n```python\n{problem.question}{problem.solution}{end}```"
+        return f"Here is the function.\n\n```python\n{problem.text}{problem.solution}{end}```"
     step = " In the last step we take three times that and add 7." if wrong else ""
     # adding alone would not spoil 4.5e33: a decimal gold is compared to nine digits
     answer = f"3 ({problem.gold}) + 7" if wrong else problem.gold

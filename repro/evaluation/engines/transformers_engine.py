@@ -6,25 +6,25 @@ through the rounding of a batch's arithmetic.
 """
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from safetensors import SafetensorError
 from transformers import (
-    AutoModelForCausalLM,
     GenerationConfig,
     LogitsProcessor,
     LogitsProcessorList,
     MinPLogitsWarper,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
 )
 
-from repro.bases.load import resolve_model
-from repro.bases.tokenizer import load_tokenizer
+from repro.bases.files import resolve_model
+from repro.bases.load import load_model, load_tokenizer
+from repro.device import decide, device_name
 from repro.errors import BadInput
 from repro.evaluation.engines import Completion, Request, SamplingSettings
 
@@ -45,23 +45,39 @@ class _GumbelNoise(LogitsProcessor):
 
 
 class TransformersEngine:
-    """A folder or hub id that AutoModelForCausalLM loads, on the GPU if there is one."""
+    """A folder or hub id that AutoModelForCausalLM loads, or a model that is loaded already.
+
+    seeds: "sample": every sample draws from a generator of its own. "batch": a batch draws from torch's own generator,
+    seeded by its first request: faster on small models, and the same whenever the batches are.
+    """
 
     name = "transformers"
 
-    def __init__(self, model: str, *, dtype: str = "auto", batch_size: int = 16) -> None:
-        if batch_size < 1:
-            raise BadInput(f"--batch-size is {batch_size}; want at least 1")
+    def __init__(self, model: str, *, dtype: str = "auto", batch_size: int = 16, device: torch.device | None = None):
         folder = resolve_model(model)
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = decide() if device is None else device
         if dtype == "auto":
-            dtype = "bfloat16" if self.device.type == "cuda" else "float32"
+            dtype = "bfloat16" if device.type == "cuda" else "float32"
         if dtype not in DTYPES:
             raise BadInput(f"--dtype is {dtype!r}; want auto, {' or '.join(DTYPES)}")
-        self.dtype, self.batch_size = dtype, batch_size
-        self.tokenizer = load_tokenizer(folder)
-        self.model = _load(folder, DTYPES[dtype]).to(self.device).eval()
+        tokenizer = load_tokenizer(folder)
+        self._adopt(load_model(folder, device, dtype=DTYPES[dtype]), tokenizer, batch_size, "sample")
+
+    @classmethod
+    def of(
+        cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, batch_size: int, seeds: str = "sample"
+    ) -> "TransformersEngine":
+        """An engine over a model in memory, which it puts into evaluation mode."""
+        engine = cls.__new__(cls)
+        engine._adopt(model, tokenizer, batch_size, seeds)
+        return engine
+
+    def _adopt(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int, seeds: str) -> None:
+        if batch_size < 1:
+            raise BadInput(f"--batch-size is {batch_size}; want at least 1")
+        self.model, self.tokenizer, self.batch_size, self.seeds = model.eval(), tokenizer, batch_size, seeds
         self.model.generation_config = GenerationConfig()  # every field that matters is passed with each batch
+        self.device, self.dtype = model.device, str(model.dtype).removeprefix("torch.")
         self.context_tokens = int(self.model.config.get_text_config().max_position_embeddings)
 
     def describe(self) -> dict[str, Any]:
@@ -70,7 +86,7 @@ class TransformersEngine:
             "engine": self.name,
             "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
             "dtype": self.dtype,
-            "device": torch.cuda.get_device_name() if self.device.type == "cuda" else "cpu",
+            "device": device_name(self.device),
         }
 
     @torch.inference_mode()
@@ -95,11 +111,11 @@ class TransformersEngine:
                 input_ids=ids.to(self.device),
                 attention_mask=mask.to(self.device),
                 generation_config=GenerationConfig(
-                    do_sample=False,  # the noise below draws
                     repetition_penalty=settings.repetition_penalty,
                     max_new_tokens=settings.max_new_tokens,
                     eos_token_id=stops,
                     pad_token_id=pad,
+                    **self._drawing(batch, settings),
                 ),
                 logits_processor=self._processors(batch, settings),
             )
@@ -109,8 +125,17 @@ class TransformersEngine:
             ) from None
         return [_cut(row, set(stops)) for row in output[:, width:].tolist()]
 
+    def _drawing(self, batch: Sequence[Request], settings: SamplingSettings) -> dict[str, Any]:
+        """Who draws: nobody at temperature 0, torch for a batch with one seed, else the noise of `_processors`."""
+        if self.seeds == "sample" or settings.temperature == 0:
+            return {"do_sample": False}
+        torch.manual_seed(batch[0].seed)
+        names = ("temperature", "top_p", "top_k")
+        own = {"min_p": settings.min_p} if settings.min_p > 0 else {}
+        return {"do_sample": True, **{name: getattr(settings, name) for name in names}, **own}
+
     def _processors(self, batch: Sequence[Request], settings: SamplingSettings) -> LogitsProcessorList:
-        if settings.temperature == 0:
+        if self.seeds == "batch" or settings.temperature == 0:
             return LogitsProcessorList()
         steps: list[LogitsProcessor] = [TemperatureLogitsWarper(settings.temperature)]
         if settings.top_k > 0:
@@ -120,13 +145,6 @@ class TransformersEngine:
         if settings.min_p > 0:
             steps.append(MinPLogitsWarper(settings.min_p))
         return LogitsProcessorList([*steps, _GumbelNoise([request.seed for request in batch], self.device)])
-
-
-def _load(folder: Path, dtype: torch.dtype) -> torch.nn.Module:
-    try:
-        return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise BadInput(f"model folder {folder} cannot be loaded: {str(error).splitlines()[0]}") from None
 
 
 def _cut(row: list[int], stops: set[int]) -> Completion:

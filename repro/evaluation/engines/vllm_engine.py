@@ -13,11 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import AutoConfig
 
-from repro.bases.load import resolve_model
-from repro.bases.tokenizer import load_tokenizer
+from repro.bases.files import resolve_model
+from repro.bases.load import load_tokenizer
+from repro.device import decide, device_name
 from repro.errors import BadInput
 from repro.evaluation.engines import Completion, Request, SamplingSettings
 
@@ -37,13 +37,14 @@ class VllmEngine:
 
     name = "vllm"
 
-    def __init__(self, model: str, *, dtype: str = "auto", batch_size: int = 16) -> None:
+    def __init__(self, model: str, *, dtype: str = "auto", batch_size: int = 16, device: Any = None) -> None:
         if batch_size < 1:
             raise BadInput(f"--batch-size is {batch_size}; want at least 1")
         if find_spec("vllm") is None:
             raise BadInput(f"engine vllm: vllm is not installed here. {INSTALL}")
         folder = resolve_model(model)
-        self.on_gpu = torch.cuda.is_available()
+        device = decide() if device is None else device
+        self.on_gpu, self._device = device.type == "cuda", device_name(device)
         if dtype == "auto":
             dtype = "bfloat16" if self.on_gpu else "float32"
         if dtype not in DTYPES:
@@ -81,7 +82,7 @@ class VllmEngine:
             "engine": self.name,
             "versions": {name: version(name) for name in ("torch", "transformers", build)},
             "dtype": self.dtype,
-            "device": torch.cuda.get_device_name() if self.on_gpu else "cpu",
+            "device": self._device,
         }
 
     def generate(self, requests: Sequence[Request], settings: SamplingSettings) -> Iterator[tuple[int, Completion]]:

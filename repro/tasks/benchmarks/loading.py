@@ -9,13 +9,14 @@ import difflib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from repro.errors import BadInput
 from repro.grading import CodeProblem
 from repro.paths import benchmark_dir
+from repro.tasks.protocol import Question
 
 AVERAGED = ("AIME24", "AIME25", "AMC23", "MATH500", "Minerva")  # the paper's average is the plain mean of these five
 # The MATH500 problems that the AIME 1983-2023 training set contains (`overlaps_eval` of that file).
@@ -29,21 +30,6 @@ MATH500_IN_AIME = (
     "test/intermediate_algebra/345.json",
     "test/intermediate_algebra/1849.json",
 )
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One question. `golds`: other golds to report beside `gold`, by name; any of a name's golds counts as right.
-
-    A function to write has `code`, an empty gold and a `solution`, the canonical body.
-    """
-
-    id: str
-    question: str
-    gold: str
-    golds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    code: CodeProblem | None = None
-    solution: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,7 +72,7 @@ class Suite:
 class Loaded:
     """The problems of a benchmark and what says which they are: file or repository, revision, digest."""
 
-    problems: tuple[Problem, ...]
+    problems: tuple[Question, ...]
     source: Mapping[str, str]
 
 
@@ -282,20 +268,20 @@ def _from_file(benchmark: Benchmark, path: Path) -> Loaded:
     return Loaded(problems, {"file": benchmark.file, "sha256": digest})
 
 
-def _problem(benchmark: Benchmark, row: Mapping[str, Any]) -> Problem:
+def _problem(benchmark: Benchmark, row: Mapping[str, Any]) -> Question:
     if benchmark.kind == "code":
         return _code_problem(row)
     others = {}
     for name in benchmark.other_golds:
         value = row.get(name, row["answer"])
         others[name] = tuple(text.strip() for text in value) if isinstance(value, list) else (value,)
-    return Problem(row["id"], row["problem"], row["answer"], others)
+    return Question(row["id"], row["problem"], row["answer"], others)
 
 
-def _code_problem(row: Mapping[str, Any]) -> Problem:
+def _code_problem(row: Mapping[str, Any]) -> Question:
     names = ("task_id", "prompt", "entry_point", "test")
     code = CodeProblem(**{name: row[name] for name in names})
-    return Problem(row["task_id"], row["prompt"], "", code=code, solution=row["canonical_solution"])
+    return Question(row["task_id"], row["prompt"], "", code=code, solution=row["canonical_solution"])
 
 
 def golds_digest(golds: Sequence[object]) -> str:
@@ -341,7 +327,7 @@ def check_copy(benchmark: Benchmark, revision: str, rows: Sequence[Mapping[str, 
         problems = tuple(_code_problem(row) for row in rows)
     else:
         problems = tuple(
-            Problem(str(row.get("unique_id", f"{benchmark.name}-{number}")), row[copy.question], str(row[copy.gold]))
+            Question(str(row.get("unique_id", f"{benchmark.name}-{number}")), row[copy.question], str(row[copy.gold]))
             for number, row in enumerate(rows)
         )
     return Loaded(problems, {"hub": copy.repo, "revision": revision, "golds_sha256": digest})

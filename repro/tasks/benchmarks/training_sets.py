@@ -271,7 +271,7 @@ def evaluation_problems() -> dict[str, str]:
     """Every test problem of every suite, by `suite:id`. Raises BadInput without the benchmark files."""
     benchmarks = {suite.benchmark.name: suite.benchmark for suite in SUITES.values()}
     return {
-        f"{name}:{problem.id}": problem.question
+        f"{name}:{problem.id}": problem.text
         for name, benchmark in benchmarks.items()
         for problem in load_benchmark(benchmark).problems
     }

@@ -13,7 +13,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from repro.bases.make import load_base
 from repro.bases.sft import encode
 from repro.config import EvaluateSpec
-from repro.evaluation.local import sample_answers
+from repro.evaluation.draw import Pass, by_batch
+from repro.evaluation.engines.transformers_engine import TransformersEngine
+from repro.evaluation.policy import settings_of
+from repro.evaluation.store import SAMPLED
+from repro.tasks.encoding import encode_prompt
 from repro.tasks.procedural import build_tokenizer, final_answer, integration_prompt, load_suite, verify
 from repro.tasks.procedural.families import Problem
 from repro.tasks.procedural.tokenizer import EOS
@@ -70,10 +74,16 @@ def complete(
     label: str,
 ) -> Completions:
     """`spec.samples` completions of every prompt, in the prompts' order."""
+    engine = TransformersEngine.of(model, tokenizer, batch_size=spec.batch_size, seeds="batch")
     questions = [Question(str(index), prompt, "") for index, prompt in enumerate(prompts)]
+    encoded = {question.id: encode_prompt(tokenizer, question.text) for question in questions}
+    drawn = Pass(SAMPLED, spec.samples, settings_of(spec, (tokenizer.eos_token_id,)))
     rows: Completions = [[("", False)] * spec.samples for _ in prompts]
-    for question, sample, ids, ended in sample_answers(model, tokenizer, questions, spec, seed, label):
-        rows[int(question.id)][sample] = (tokenizer.decode(ids[:-1] if ended else ids), ended)
+    for requests in by_batch(label, questions, encoded, drawn, set(), seed, spec.batch_size):
+        for place, completion in engine.generate(requests, drawn.settings):
+            ids = completion.token_ids[:-1] if completion.ended else completion.token_ids
+            request = requests[place]
+            rows[int(request.question_id)][request.sample] = (tokenizer.decode(list(ids)), completion.ended)
     return rows
 
 

@@ -1,0 +1,92 @@
+"""Measures a policy's folder on a profile's suites: every answer stored as it comes, then one summary per suite."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from repro.config import EvaluateSpec
+from repro.errors import BadInput
+from repro.evaluation.draw import draw_suite, encode_prompts, passes
+from repro.evaluation.engines import SamplingSettings, make_engine
+from repro.evaluation.scores import summarise
+from repro.evaluation.store import Sample, read_samples
+from repro.tasks.protocol import TaskSet
+
+
+def settings_of(spec: EvaluateSpec, stops: Sequence[int]) -> SamplingSettings:
+    """What an engine is told. Whatever a profile does not state is off."""
+    return SamplingSettings(
+        temperature=spec.temperature,
+        top_p=spec.top_p,
+        top_k=0,
+        min_p=0.0,
+        repetition_penalty=1.0,
+        max_new_tokens=spec.max_new_tokens,
+        stop_token_ids=tuple(stops),
+    )
+
+
+def evaluate_policy(
+    source: Path,
+    tasks: TaskSet,
+    suites: Sequence[str],
+    spec: EvaluateSpec,
+    *,
+    seed: int,
+    path: Path,
+    device: torch.device,
+    report: Callable[[float, str], None],
+) -> dict[str, dict[str, Any]]:
+    """Answer every suite with the model in `source`; samples go to `path`. Returns the summaries by suite.
+
+    What is stored is not drawn again. Raises BadInput for prompts that the model has no room for.
+    """
+    engine = make_engine(spec.engine, str(source), batch_size=spec.batch_size, device=device)
+    if spec.seeds == "batch":
+        if spec.engine != "transformers":
+            raise BadInput(f"evaluate.seeds is 'batch'; engine {spec.engine!r} makes its own batches: want 'sample'")
+        engine.seeds = "batch"
+    stops = tasks.stop_ids(engine.tokenizer, source)
+    for number, suite in enumerate(suites):
+        questions = tasks.questions(suite)
+        prompts = encode_prompts(
+            engine.tokenizer,
+            tasks,
+            suite,
+            questions,
+            context_tokens=engine.context_tokens,
+            new_tokens=spec.max_new_tokens,
+        )
+        draw_suite(
+            engine,
+            tasks,
+            suite,
+            questions,
+            prompts,
+            passes(spec.samples_of(suite), settings_of(spec, stops), greedy=spec.greedy),
+            path,
+            seed=seed,
+            batch_size=spec.batch_size,
+            seeds=spec.seeds,
+            progress=lambda name, done, total, _, number=number: report(
+                (number + done / total) / len(suites), f"evaluating {name} {done}/{total}"
+            ),
+        )
+    return summaries(tasks, suites, spec, read_samples(path))
+
+
+def summaries(
+    tasks: TaskSet, suites: Sequence[str], spec: EvaluateSpec, samples: Sequence[Sample]
+) -> dict[str, dict[str, Any]]:
+    """The summaries of stored samples, by suite."""
+    return {
+        suite: summarise(
+            [sample for sample in samples if sample.suite == suite],
+            tasks.questions(suite),
+            spec.samples_of(suite),
+            tasks.classes,
+        )
+        for suite in suites
+    }
