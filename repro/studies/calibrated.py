@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro import stats
+from repro.cells.experiments import EQUIVALENCE_MARGIN
 from repro.stats.intervals import LEVEL, Part, contrast_parts, half_width
 from repro.stats.ratios import margin_parts, ratio_parts
 from repro.studies.worlds import World, one_table, simulate
 
 ALPHA = 1 - LEVEL
 LOW = 0.65**2  # of the noise variance: where an unfloored seed part is small by luck
-MARGIN = 0.10
 REPLICATES = 500  # per simulated table; its own error is far below that of the number of tables
 
 
@@ -82,13 +82,13 @@ def equivalence_rates(design: World, margins: float, tables: int, seed: int) -> 
 
     The margin is a share of arm b's gain, as in a claim against GRPO.
     """
-    world = replace(design, name="equivalence", gap=margins * MARGIN * design.gain)
+    world = replace(design, gap=margins * EQUIVALENCE_MARGIN * design.gain)
     a, b, base = simulate(world, tables, np.random.default_rng(seed))
     found = np.ones(tables, dtype=bool)
     for sign in (-1.0, 1.0):
-        value, parts = margin_parts(a, b, b, base, MARGIN, sign)
+        value, parts = margin_parts(a, b, b, base, EQUIVALENCE_MARGIN, sign)
         found &= sign * value > half_width(parts, 2 * ALPHA)
-    return {"margins": margins, "found": float(found.mean()), "tables": tables}
+    return {"world": world.name, "margins": margins, "found": float(found.mean()), "tables": tables}
 
 
 def planted_effect(world: World, tables: int, seed: int) -> dict[str, Any]:

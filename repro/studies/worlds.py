@@ -120,6 +120,12 @@ def ratio_worlds_of(design: World) -> tuple[World, ...]:
     return tuple(replace(design, name=name, wanted=wanted, **change) for name, wanted, change in changes)
 
 
+def equivalence_worlds_of(design: World) -> tuple[World, ...]:
+    """Worlds for the tests of equivalence: the design, and one that can see the margin."""
+    sharp = {"seeds": 10, "samples": (16,) * len(design.samples), "correlation": 0.6}
+    return replace(design, name="the design"), replace(design, name="ten seeds, k = 16, seeds correlated 0.6", **sharp)
+
+
 def design_of(cells: Sequence[dict[str, Any]]) -> World:
     """The seeds, questions and samples that the most cells of a table have; the default design without cells."""
     sampled = [cell for cell in cells if "search" not in cell]

@@ -100,8 +100,8 @@ def _averages(table: Table1) -> list[str]:
     reference = head.arms.get(head.reference, head.reference)
     lines = [
         "| base (stands beside) | method | paper: average (gain) | independent (source) | "
-        f"ours: {at_k(head.k)} [95 % CI] | ours: greedy [95 % CI] | gain over our base | difference to {reference} | "
-        f"gain / {reference}'s [95 % CI] | the paper's | seeds x samples |",
+        f"ours: {at_k(head.k)} [95 % CI] | ours: greedy [95 % CI]; its gain | gain over our base | "
+        f"difference to {reference} | gain / {reference}'s [95 % CI] | the paper's | seeds x samples |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---|",
     ]
     for row in table.rows:
@@ -115,7 +115,7 @@ def _averages(table: Table1) -> list[str]:
         if row.ours is None:
             cells += [summary.status, *[NOTHING] * 4, readings(RATIO, row.printed_multiples), NOTHING]
         else:
-            cells += [score(row.ours), score(row.greedy), signed(row.gain), signed(row.versus)]
+            cells += [score(row.ours), _greedy(row), signed(row.gain), signed(row.versus)]
             cells += [size(row.size), readings(RATIO, row.printed_multiples), effort(head, summary)]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
@@ -147,10 +147,11 @@ def _suite_cell(row: Row, table: Table1, greedy: bool) -> str:
         return table.arm(row.base, row.arm).status
     paper = "" if row.printed_gain is None else f"; paper {points(row.printed_gain)}"
     text = score(row.ours) + (f"<br>{signed(row.gain)}{paper}" if row.gain else "")
-    if not greedy:
-        return text
-    gain = f"; {signed(row.greedy_gain)}" if row.greedy_gain else ""
-    return f"{text}<br>greedy {score(row.greedy)}{gain}"
+    return f"{text}<br>greedy {_greedy(row)}" if greedy else text
+
+
+def _greedy(row: Row) -> str:
+    return score(row.greedy) + (f"; {signed(row.greedy_gain)}" if row.greedy_gain else "")
 
 
 def _aggregates(table: Table1) -> list[str]:

@@ -146,6 +146,8 @@ def test_greedy_scores_and_gains_are_those_of_the_greedy_passes():
     assert built.row("nano-s", "base").greedy.covers == "one checkpoint: questions"
     claim = claims_of(built)["grpo", "nano-s"]
     assert claim.greedy is not None and "; greedy " in tables.to_markdown(built)
+    line = next(each for each in tables.headline_markdown(built).splitlines() if each.startswith("|  | GRPO |"))
+    assert f"| {row.greedy.value:.1f} [" in line and f"]; {row.greedy_gain.value:+.1f} [" in line
 
 
 def test_greedy_is_a_dash_where_a_single_cell_of_an_arm_lacks_it():
