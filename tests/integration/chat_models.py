@@ -67,8 +67,8 @@ def build(kind: str, folder: Path, texts: list[str]) -> Path:
 
 def _teach_to_box(model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> None:
     rng = random.Random(0)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    for _ in range(80):
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(200):
         rows, starts = [], []
         for _ in range(8):
             prompt = encode_prompt(tokenizer, prompt_of(Question("q", rng.choice(texts)[:60], ""), "chat")).token_ids
