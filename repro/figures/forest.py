@@ -59,7 +59,16 @@ def gains(table: Table1) -> Figure:
         _limit_ratios(grid[2], table)
         headline(figure, table, "average over the suites")
         figure.legend(handles=_legend(table), loc="outside lower center", ncols=3 if alone else 2)
+        _settle(figure)
     return figure
+
+
+def _settle(figure: Figure) -> None:
+    """Lay out once and round: the solver of the layout differs in the last digit from one process to the next."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position([round(value, 6) for value in axes.get_position().bounds])
 
 
 def _gains(table: Table1, axes: Axes, rows: Sequence[Row]) -> None:
