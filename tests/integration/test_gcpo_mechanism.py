@@ -1,0 +1,81 @@
+"""`bench mechanism` on a tiny model: the whole table, and its statistics against loops."""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gcpo.scm import Group
+from repro.bench import mechanism
+from repro.errors import BadInput
+
+ROWS = [{"prompt": f"{a} + {b} =", "answer": str((a + b) % 10)} for a in range(6) for b in range(4)]
+
+
+def has_digit(texts: list[str], golds: list[str]) -> list[bool]:
+    return [gold in text for text, gold in zip(texts, golds, strict=True)]
+
+
+@pytest.mark.parametrize("encoding", ["text", "cached_text"])
+def test_every_figure_is_finite_and_inside_its_interval(tiny_model_dir: Path, encoding: str) -> None:
+    found = mechanism.measure_mechanism(
+        str(tiny_model_dir), ROWS, n=4, max_new_tokens=8, batch_size=16, encoding=encoding, right=has_digit,
+        settings={"candidate_separator": ";"},
+    )  # fmt: skip
+    assert found["questions"] == 24 and 2 <= found["mixed"] <= 24
+    figures = found["figures"]
+    assert len([name for name in figures if name.startswith("gradient cosine")]) == 15
+    for name, (value, low, high) in figures.items():
+        assert np.isfinite([value, low, high]).all() and low <= value <= high, name
+    assert figures["log-prob per token after q: right"][0] < 0
+    assert abs(figures["Psi drawn twice: cosine between the draws"][0]) < 0.5
+    assert "Psi drawn twice" in mechanism.describe(found)
+
+
+def test_the_correlation_within_groups_is_pearson_s_of_centred_values() -> None:
+    generator = np.random.default_rng(1)
+    a, b = generator.normal(size=(2, 5, 4)) + np.arange(5)[:, None]
+    centred = [[x[g, i] - x[g].mean() for g in range(5) for i in range(4)] for x in (a, b)]
+    value, low, high = mechanism.within(a, b)
+    assert value == pytest.approx(np.corrcoef(*centred)[0, 1], abs=1e-12) and low < value < high
+
+
+def test_the_gradient_s_cosine_is_that_of_the_sums_and_one_with_itself() -> None:
+    one, other = np.random.default_rng(2).normal(size=(2, 6, 10))
+    want = one.sum(0) @ other.sum(0) / np.linalg.norm(one.sum(0)) / np.linalg.norm(other.sum(0))
+    assert mechanism.gradient_cosine(one, other)[0] == pytest.approx(want, abs=1e-12)
+    assert mechanism.gradient_cosine(one, one) == pytest.approx((1, 1, 1))
+
+
+@pytest.mark.parametrize(("size", "error"), [(1 << 15, 1e-5), (1 << 12, 0.05)])  # of 19,328 weights
+def test_a_sketch_keeps_the_inner_products_of_the_whole_gradients(
+    tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, error: float
+) -> None:
+    monkeypatch.setattr(mechanism, "SKETCH", size)
+    trainer = mechanism._trainer(
+        str(tiny_model_dir), ROWS, 2, 8, output_dir=str(tmp_path), candidate_separator=";", answer_marker="#"
+    )
+    groups = [Group([5, 13, 4], [[6, 7, 1], [9, 1]]), Group([7, 13], [[8, 17, 4, 1], [6, 1]])]
+    sketched = mechanism._sketched_scores(trainer, groups, 0).reshape(4, -1)
+    rows = []
+    for group in groups:
+        for y in group.candidates:
+            trainer.model.zero_grad()
+            logits = trainer.model(torch.tensor([group.prompt_ids + y])).logits[0, len(group.prompt_ids) - 1 : -1]
+            logits.log_softmax(-1).gather(-1, torch.tensor(y).unsqueeze(-1)).mean().backward()
+            rows.append(torch.cat([p.grad.flatten() for p in trainer.model.parameters()]).double().numpy())
+    whole = np.stack(rows)
+    norms = np.linalg.norm(whole, axis=1)
+    assert np.abs((sketched @ sketched.T - whole @ whole.T) / np.outer(norms, norms)).max() < error
+
+
+def test_data_without_answers_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").write_text(json.dumps({"prompt": "1 + 1 ="}) + "\n")
+    parser, as_json = argparse.ArgumentParser(), argparse.ArgumentParser(add_help=False)
+    mechanism.add_parser(parser.add_subparsers(), as_json)
+    args = parser.parse_args(["mechanism", "--model", "m", "--data", str(tmp_path / "data.jsonl")])
+    with pytest.raises(BadInput, match="a line without 'answer'"):
+        mechanism.run(args)
