@@ -65,7 +65,7 @@ audit: $(STAMP) ## recompute every number of the paper: results/paper/audit.md (
 theory: $(STAMP) ## decide the paper's theorems exactly: results/paper/theory.md (half a minute)
 	@$(REPRO) theory
 
-calibrate: $(STAMP) ## A/A calibration of the tables' intervals (about 5 min)
+calibrate: $(STAMP) ## A/A calibration of the tables' intervals (about 6 min)
 	@$(REPRO) calibrate --profile $(PROFILE)
 
 evaluate: $(STAMP) ## score a model: MODEL=folder or hub id, SUITE=aime24,math500,... or paper, ARGS=more options (its size decides)

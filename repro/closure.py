@@ -20,7 +20,7 @@ PACKAGES = ("gcpo", "repro")
 @cache
 def module_file(name: str) -> Path | None:
     """The source file of a module of this project, None for anything else."""
-    if name.partition(".")[0] not in PACKAGES or not name.replace(".", "").isidentifier() or name in PACKAGES:
+    if name.partition(".")[0] not in PACKAGES or not name.replace(".", "").isidentifier():
         return None
     path = REPO_ROOT.joinpath(*name.split("."))
     for file in (path.with_suffix(".py"), path / "__init__.py"):
@@ -40,8 +40,9 @@ def imported(name: str) -> frozenset[str]:
     found: set[str] = set()
     package = name if module_file(name).name == "__init__.py" else name.rpartition(".")[0]
     for node in _running(_tree(module_file(name))):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and module_file(node.value):
-            found.add(node.value)
+        if isinstance(node, ast.Constant):
+            if isinstance(node.value, str) and "." in node.value and module_file(node.value):
+                found.add(node.value)
         elif isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -12,8 +12,8 @@ def add(verbs: Any, parents: Parents) -> None:
     parser = verbs.add_parser(
         "calibrate", parents=[parents.profile], help="A/A: false alarms, coverage and power of the tables"
     )
-    parser.add_argument("--tables", type=int, default=4000, help="simulated comparisons per world")
-    parser.add_argument("--resampled", type=int, default=2000, help="of these, analysed by resampling too")
+    parser.add_argument("--tables", type=int, default=8000, help="simulated comparisons per world")
+    parser.add_argument("--resampled", type=int, default=400, help="of these, analysed by resampling too")
     parser.set_defaults(call=run)
 
 

@@ -13,10 +13,10 @@ from repro.methods.registry import get_method
 
 
 def test_the_profiles_exist():
-    assert profile_names() == ["gpu", "integrate", "micro", "paper", "smoke"]
+    assert profile_names() == ["gpu", "integrate", "micro", "paper", "pretrained", "smoke"]
 
 
-@pytest.mark.parametrize("name", ["smoke", "micro", "integrate", "gpu", "paper"])
+@pytest.mark.parametrize("name", ["smoke", "micro", "integrate", "pretrained", "gpu", "paper"])
 def test_profile_parses_and_its_suites_arms_and_costs_are_complete(name):
     profile = load_profile(name)
     assert profile.name == name
@@ -42,7 +42,7 @@ def unexplained_lines(text):
     return bad
 
 
-@pytest.mark.parametrize("name", ["smoke", "micro", "integrate", "gpu", "paper"])
+@pytest.mark.parametrize("name", ["smoke", "micro", "integrate", "pretrained", "gpu", "paper"])
 def test_every_value_carries_the_papers_words_or_a_reason(name):
     assert unexplained_lines((PROFILE_DIR / f"{name}.yaml").read_text()) == []
 
