@@ -17,6 +17,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
 import tempfile
 import time
@@ -34,10 +35,11 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from repro.tasks import words
-from repro.tasks.words import chat_messages, training_problems
+from repro.tasks.words import chat_messages, drill, training_problems
 
 RECORD = "base.json"  # written last
 WEIGHTS = "model.safetensors"
+DRILL_REQUEST = "Calculate."
 IGNORED = -100  # label of tokens without a loss
 BUCKET_BATCHES = 16  # examples of this many batches are sorted by length together
 Progress = Callable[[float, str], None]
@@ -50,6 +52,8 @@ class FinetuneSpec(BaseModel):
 
     families: dict[str, float] = Field(min_length=1, description="weight of each family of repro.tasks.words")
     system: str = Field(description="the chat's system line; an empty one is shorter than the template's own")
+    drills: int = Field(ge=0, description="texts of sums without words, among the worked solutions")
+    drill_equations: int = Field(ge=1, description="sums of one such text")
     worked_examples: int = Field(ge=0, description="worked solutions, first")
     mixed_examples: int = Field(ge=0, description="worked and direct solutions, then")
     direct_share: float = Field(ge=0, le=1, description="share of direct answers among the mixed examples")
@@ -66,10 +70,10 @@ class FinetuneSpec(BaseModel):
 
 @dataclass(frozen=True)
 class Example:
-    """Token ids of a question and its answer; only ids from `start` on have a loss."""
+    """Token ids of a question and its answer, and which of them have a loss."""
 
     ids: tuple[int, ...]
-    start: int
+    with_loss: tuple[bool, ...]
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class Log:
 
 
 def make_examples(spec: FinetuneSpec, tokenizer: PreTrainedTokenizerBase) -> tuple[list[Example], list[Example]]:
-    """(worked examples, mixed examples): training problems in the chat template, ending in the end token."""
+    """(worked examples and drills, mixed examples) in the chat template, ending in the end token."""
     count = spec.worked_examples + spec.mixed_examples
     rng = Random(f"finetune|{spec.seed}")
     names = list(spec.families)
@@ -91,14 +95,24 @@ def make_examples(spec: FinetuneSpec, tokenizer: PreTrainedTokenizerBase) -> tup
     for index, family in enumerate(drawn):
         problem = training_problems([family], _example_seed(spec.seed, index), 1)[0]
         direct = index >= spec.worked_examples and rng.random() < spec.direct_share
-        prompt = tokenizer.apply_chat_template(
-            chat_messages(spec.system, problem.text), tokenize=False, add_generation_prompt=True
-        )
-        answer = (problem.direct if direct else problem.worked) + tokenizer.eos_token
-        # apart, so that the answer's tokens are those a model writes after the prompt
-        ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        made.append(Example((*ids, *tokenizer(answer, add_special_tokens=False)["input_ids"]), len(ids)))
-    return made[: spec.worked_examples], made[spec.worked_examples :]
+        made.append(_example(spec, tokenizer, problem.text, problem.direct if direct else problem.worked))
+    rng = Random(f"drills|{spec.seed}")
+    rows = [" ".join(f"{equation}." for equation in drill(rng, spec.drill_equations)) for _ in range(spec.drills)]
+    drills = [_example(spec, tokenizer, DRILL_REQUEST, row, results_only=True) for row in rows]
+    return made[: spec.worked_examples] + drills, made[spec.worked_examples :]
+
+
+def _example(
+    spec: FinetuneSpec, tokenizer: PreTrainedTokenizerBase, text: str, answer: str, results_only: bool = False
+) -> Example:
+    """A chat of one question and its answer. With `results_only` what stands left of a sum's = has no loss."""
+    prompt = tokenizer.apply_chat_template(chat_messages(spec.system, text), tokenize=False, add_generation_prompt=True)
+    # apart, so that the answer's tokens are those a model writes after the prompt
+    ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    answered = tokenizer(answer + tokenizer.eos_token, add_special_tokens=False, return_offsets_mapping=True)
+    asked = [span for match in re.finditer(r"[^ =]+=", answer) for span in range(*match.span())] if results_only else []
+    with_loss = [start not in asked for start, _ in answered["offset_mapping"]]
+    return Example((*ids, *answered["input_ids"]), (*[False] * len(ids), *with_loss))
 
 
 def make_batches(examples: Sequence[Example], batch_size: int, rng: Random) -> list[list[Example]]:
@@ -123,7 +137,7 @@ def batch_loss(model: PreTrainedModel, batch: Sequence[Example], pad_id: int) ->
         length = len(example.ids)
         ids[row, :length] = torch.tensor(example.ids)
         mask[row, :length] = 1
-        labels[row, example.start : length] = ids[row, example.start : length]
+        labels[row, :length] = torch.where(torch.tensor(example.with_loss), ids[row, :length], IGNORED)
     targets = labels[:, 1:]
     with_loss = targets != IGNORED
     hidden = model.get_decoder()(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[:, :-1]
@@ -199,6 +213,7 @@ def make_finetuned(
     The folder is a standard one and appears complete or not at all. `progress(share done, text)` is called at every
     step. Equal arguments give equal weights on one thread of one machine.
     """
+    recipe = recipe_hash()  # before the files can change
     started, cpu_started = time.perf_counter(), time.process_time()
     tokenizer = AutoTokenizer.from_pretrained(source)
     model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
@@ -212,7 +227,7 @@ def make_finetuned(
         tokenizer.save_pretrained(temporary)
         record = {
             "spec": spec.model_dump(mode="json"),
-            "recipe_hash": recipe_hash(),
+            "recipe_hash": recipe,
             "source_weights_sha256": weights_hash(source),
             "weights_sha256": weights_hash(temporary),
             "parameters": model.num_parameters(),

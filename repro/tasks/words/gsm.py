@@ -18,7 +18,7 @@ from repro.tasks.words.problem import Draft
 
 TRAIN_TEMPLATES = (20, 28, 31, 58, 72)
 EVAL_TEMPLATES = (14, 39, 54, 62, 95)
-LARGEST = 150
+LARGEST = 100
 ATTEMPTS = 2000
 
 _UNIT = r"(?: ?[A-Za-z][A-Za-z/ ]*?)?"  # "34 girls x 4 boys/girl"

@@ -14,7 +14,7 @@ from repro.tasks.words.problem import Draft
 INTRODUCTION = "Now, "  # what stands before it is the same sentence in every question
 
 
-def draft_legs(rng: Random, *, kinds: int = 2, most: int = 9) -> Draft:
+def draft_legs(rng: Random, *, kinds: int = 2, most: int = 5) -> Draft:
     """A question about `kinds` kinds of animals, 2 to `most` of each."""
     config = LegCountingConfig(
         min_animals=kinds, max_animals=kinds, min_instances=2, max_instances=most, seed=rng.getrandbits(32), size=1
