@@ -38,7 +38,7 @@ def equations(solution: str) -> tuple[str, ...]:
 
 
 def draft_gsm(rng: Random, *, templates: tuple[int, ...]) -> Draft:
-    """A problem of one of the templates, all equally likely, with small numbers. Raises RuntimeError if none is found."""
+    """A problem with small numbers, its template drawn evenly. Raises RuntimeError if none is found."""
     template = rng.choice(templates)  # once, so that a template that is often refused is as frequent as the others
     for _ in range(ATTEMPTS):
         item = _generators()[template](Random(rng.getrandbits(32)), 1.0)
