@@ -3,8 +3,8 @@
 Demonstrations are a mixture of direct answers ("The answer is \\boxed{14}.") and worked solutions ("17-3=14. The
 answer is \\boxed{14}."), both right; which of the two a question gets does not depend on the question. The model that
 comes out answers directly more often and works more rightly, so that reinforcement learning has something to discover:
-that working pays. Worked solutions alone come first and the mixture last, because a skill takes many examples and a
-habit few.
+that working pays. Rows of sums come first, then worked solutions alone, and the mixture last, because a skill takes
+many examples and a habit few.
 
 Made for one core: examples of like length share a batch, the head is computed where there is a loss and nowhere else,
 and the lowest layers and the embeddings can be left as they are, which spares their part of the backward pass.
@@ -52,9 +52,9 @@ class FinetuneSpec(BaseModel):
 
     families: dict[str, float] = Field(min_length=1, description="weight of each family of repro.tasks.words")
     system: str = Field(description="the chat's system line; an empty one is shorter than the template's own")
-    drills: int = Field(ge=0, description="texts of sums without words, among the worked solutions")
+    drills: int = Field(ge=0, description="texts of sums without words, first")
     drill_equations: int = Field(ge=1, description="sums of one such text")
-    worked_examples: int = Field(ge=0, description="worked solutions, first")
+    worked_examples: int = Field(ge=0, description="worked solutions, next")
     mixed_examples: int = Field(ge=0, description="worked and direct solutions, then")
     direct_share: float = Field(ge=0, le=1, description="share of direct answers among the mixed examples")
     batch_size: int = Field(ge=1)
@@ -85,8 +85,10 @@ class Log:
     tokens: int
 
 
-def make_examples(spec: FinetuneSpec, tokenizer: PreTrainedTokenizerBase) -> tuple[list[Example], list[Example]]:
-    """(worked examples and drills, mixed examples) in the chat template, ending in the end token."""
+def make_examples(spec: FinetuneSpec, tokenizer: PreTrainedTokenizerBase) -> tuple[list[Example], ...]:
+    spec: FinetuneSpec, tokenizer: PreTrainedTokenizerBase
+) -> tuple[list[Example], list[Example], list[Example]]:
+    """(drills, worked examples, mixed examples) in the chat template, ending in the end token."""
     count = spec.worked_examples + spec.mixed_examples
     rng = Random(f"finetune|{spec.seed}")
     names = list(spec.families)
@@ -99,7 +101,7 @@ def make_examples(spec: FinetuneSpec, tokenizer: PreTrainedTokenizerBase) -> tup
     rng = Random(f"drills|{spec.seed}")
     rows = [" ".join(f"{equation}." for equation in drill(rng, spec.drill_equations)) for _ in range(spec.drills)]
     drills = [_example(spec, tokenizer, DRILL_REQUEST, row, results_only=True) for row in rows]
-    return made[: spec.worked_examples] + drills, made[spec.worked_examples :]
+    return drills, made[: spec.worked_examples], made[spec.worked_examples :]
 
 
 def _example(

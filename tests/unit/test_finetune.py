@@ -97,7 +97,7 @@ def test_an_unknown_or_impossible_field_is_refused():
 
 
 def test_worked_examples_come_first_and_the_mixture_has_both(tokenizer):
-    worked, mixed = make_examples(spec(mixed_examples=200), tokenizer)
+    _, worked, mixed = make_examples(spec(mixed_examples=200), tokenizer)
     assert (len(worked), len(mixed)) == (24, 200)
     answers = [[answer_of(e, tokenizer) for e in part] for part in (worked, mixed)]
     assert all("=" in answer for answer in answers[0])
@@ -109,14 +109,14 @@ def test_worked_examples_come_first_and_the_mixture_has_both(tokenizer):
 
 def test_all_direct_and_all_worked_shares_are_exact(tokenizer):
     for share, direct in ((0.0, 0), (1.0, 24)):
-        _, mixed = make_examples(spec(direct_share=share), tokenizer)
+        _, _, mixed = make_examples(spec(direct_share=share), tokenizer)
         assert sum("=" not in answer_of(e, tokenizer) for e in mixed) == direct
 
 
-def test_drills_stand_among_the_worked_examples_and_only_their_results_have_a_loss(tokenizer):
-    first, mixed = make_examples(spec(drills=9, worked_examples=3), tokenizer)
-    assert (len(first), len(mixed)) == (12, 24)
-    for example in first[3:]:
+def test_of_a_drill_only_the_results_have_a_loss(tokenizer):
+    drills, worked, mixed = make_examples(spec(drills=9), tokenizer)
+    assert (len(drills), len(worked), len(mixed)) == (9, 24, 24)
+    for example in drills:
         text = tokenizer.decode(example.ids).split("assistant\n")[1]
         sums = text.removesuffix("</s>").removesuffix(".").split(". ")
         assert len(sums) == 6 and all(eval(s.split("=")[0]) == int(s.split("=")[1]) for s in sums)
@@ -124,7 +124,7 @@ def test_drills_stand_among_the_worked_examples_and_only_their_results_have_a_lo
 
 
 def test_batches_hold_every_example_once_and_like_lengths(tokenizer):
-    examples, _ = make_examples(spec(worked_examples=61), tokenizer)
+    _, examples, _ = make_examples(spec(worked_examples=61), tokenizer)
     batches = make_batches(examples, 4, Random(0))
     assert sorted(e.ids for batch in batches for e in batch) == sorted(e.ids for e in examples)
     assert all(len(batch) <= 4 for batch in batches)
@@ -134,7 +134,7 @@ def test_batches_hold_every_example_once_and_like_lengths(tokenizer):
 
 def test_the_loss_is_the_mean_over_completion_tokens_of_rows_taken_alone(source, tokenizer):
     model = fresh(source).eval()
-    worked, _ = make_examples(spec(worked_examples=5), tokenizer)
+    _, worked, _ = make_examples(spec(worked_examples=5), tokenizer)
     assert len({len(e.ids) for e in worked}) > 1  # so that there is padding
     total, count = 0.0, 0
     with torch.inference_mode():

@@ -1,31 +1,34 @@
 """Rows of sums for a model to practise on: the arithmetic that word problems need, without the words.
 
 A small model learns the form of a worked solution from a few hundred examples and the sums from thousands, so the sums
-are shown by themselves, many to a text. They are facts and no questions: a step of an evaluation question may stand
-among them, as it may stand among the steps of a training question.
+are shown by themselves, many to a text, with the numbers that stories and legs have. They are facts and no questions: a
+step of an evaluation question may stand among them, as it may among the steps of a training question.
 """
 
 from random import Random
 
-LARGEST_CHANGE = 12  # largest number added to or taken from another
-LARGEST_SUM = 60
-LARGEST_FACTOR = 14  # the legs of a woodlouse
+from repro.tasks.words.legs import LEGS, MOST
+from repro.tasks.words.stories import CHANGES, GROUPS, LARGEST, SIZES
 
 
 def drill(rng: Random, count: int) -> tuple[str, ...]:
-    """`count` equations: three in ten sums, four differences, three products."""
+    """`count` equations: changes of a number (more of them downwards, which is harder), products, sums of products."""
     return tuple(_equation(rng) for _ in range(count))
 
 
 def _equation(rng: Random) -> str:
-    kind = rng.choices("+-*", weights=(3, 4, 3))[0]
-    if kind == "*":
-        left, right = rng.randint(2, 9), rng.randint(0, LARGEST_FACTOR)
-        return f"{left}*{right}={left * right}"
-    if kind == "+":
-        total = rng.randint(3, LARGEST_SUM)
-        change = rng.randint(1, min(total - 1, LARGEST_CHANGE if rng.random() < 0.7 else LARGEST_SUM // 2))
-        return f"{total - change}+{change}={total}"
-    left = rng.randint(3, LARGEST_SUM)
-    right = rng.randint(1, min(left - 1, LARGEST_CHANGE))
-    return f"{left}-{right}={left - right}"
+    kind = rng.choices(("minus", "plus", "groups", "legs", "total"), weights=(38, 26, 8, 10, 18))[0]
+    change = rng.randint(*CHANGES)
+    if kind == "minus":
+        value = rng.randint(change + 1, LARGEST)
+        return f"{value}-{change}={value - change}"
+    if kind == "plus":
+        value = rng.randint(1, LARGEST - change)
+        return f"{value}+{change}={value + change}"
+    if kind == "groups":
+        groups, size = rng.randint(*GROUPS), rng.randint(*SIZES)
+        return f"{groups}*{size}={groups * size}"
+    (first, first_legs), (second, second_legs) = ((rng.randint(2, MOST), rng.choice(LEGS)) for _ in range(2))
+    if kind == "legs":
+        return f"{first}*{first_legs}={first * first_legs}"
+    return f"{first * first_legs}+{second * second_legs}={first * first_legs + second * second_legs}"
