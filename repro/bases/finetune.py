@@ -3,8 +3,8 @@
 Demonstrations are a mixture of direct answers ("The answer is \\boxed{14}.") and worked solutions ("17-3=14. The
 answer is \\boxed{14}."), both right; which of the two a question gets does not depend on the question. The model that
 comes out answers directly more often and works more rightly, so that reinforcement learning has something to discover:
-that working pays. Worked solutions alone come first and the mixture last, because a skill takes many examples and a
-habit few.
+that working pays. Rows of sums come first, then worked solutions alone, and the mixture last, because a skill takes
+many examples and a habit few.
 
 Made for one core: examples of like length share a batch, the head is computed where there is a loss and nowhere else,
 and the lowest layers and the embeddings can be left as they are, which spares their part of the backward pass.
@@ -18,6 +18,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
 import tempfile
 import time
@@ -38,11 +39,13 @@ from repro.bases.packaged import ensure_packaged, find_gguf, packaged_path
 from repro.closure import code_hash
 from repro.errors import BadInput
 from repro.paths import cache_dir
+from repro.tasks.words.drills import drill
 from repro.tasks.words.problem import chat_messages
 from repro.tasks.words.suites import training_problems
 
 RECORD = "base.json"  # written last
 WEIGHTS = "model.safetensors"
+DRILL_REQUEST = "Calculate."
 IGNORED = -100  # label of tokens without a loss
 BUCKET_BATCHES = 16  # examples of this many batches are sorted by length together
 Progress = Callable[[float, str], None]
@@ -55,7 +58,9 @@ class FinetuneSpec(BaseModel):
 
     families: dict[str, float] = Field(min_length=1, description="weight of each family of repro.tasks.words")
     system: str = Field(description="the chat's system line; an empty one is shorter than the template's own")
-    worked_examples: int = Field(ge=0, description="worked solutions, first")
+    drills: int = Field(ge=0, description="texts of sums without words, first")
+    drill_equations: int = Field(ge=1, description="sums of one such text")
+    worked_examples: int = Field(ge=0, description="worked solutions, next")
     mixed_examples: int = Field(ge=0, description="worked and direct solutions, then")
     direct_share: float = Field(ge=0, le=1, description="share of direct answers among the mixed examples")
     batch_size: int = Field(ge=1)
@@ -71,10 +76,10 @@ class FinetuneSpec(BaseModel):
 
 @dataclass(frozen=True)
 class Example:
-    """Token ids of a question and its answer; only ids from `start` on have a loss."""
+    """Token ids of a question and its answer, and which of them have a loss."""
 
     ids: tuple[int, ...]
-    start: int
+    with_loss: tuple[bool, ...]
 
 
 @dataclass(frozen=True)
@@ -86,8 +91,10 @@ class Log:
     tokens: int
 
 
-def make_examples(spec: FinetuneSpec, tokenizer: PreTrainedTokenizerBase) -> tuple[list[Example], list[Example]]:
-    """(worked examples, mixed examples): training problems in the chat template, ending in the end token."""
+def make_examples(spec: FinetuneSpec, tokenizer: PreTrainedTokenizerBase) -> tuple[list[Example], ...]:
+    spec: FinetuneSpec, tokenizer: PreTrainedTokenizerBase
+) -> tuple[list[Example], list[Example], list[Example]]:
+    """(drills, worked examples, mixed examples) in the chat template, ending in the end token."""
     count = spec.worked_examples + spec.mixed_examples
     rng = Random(f"finetune|{spec.seed}")
     names = list(spec.families)
@@ -96,14 +103,24 @@ def make_examples(spec: FinetuneSpec, tokenizer: PreTrainedTokenizerBase) -> tup
     for index, family in enumerate(drawn):
         problem = training_problems([family], _example_seed(spec.seed, index), 1)[0]
         direct = index >= spec.worked_examples and rng.random() < spec.direct_share
-        prompt = tokenizer.apply_chat_template(
-            chat_messages(spec.system, problem.text), tokenize=False, add_generation_prompt=True
-        )
-        answer = (problem.direct if direct else problem.worked) + tokenizer.eos_token
-        # apart, so that the answer's tokens are those a model writes after the prompt
-        ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        made.append(Example((*ids, *tokenizer(answer, add_special_tokens=False)["input_ids"]), len(ids)))
-    return made[: spec.worked_examples], made[spec.worked_examples :]
+        made.append(_example(spec, tokenizer, problem.text, problem.direct if direct else problem.worked))
+    rng = Random(f"drills|{spec.seed}")
+    rows = [" ".join(f"{equation}." for equation in drill(rng, spec.drill_equations)) for _ in range(spec.drills)]
+    drills = [_example(spec, tokenizer, DRILL_REQUEST, row, results_only=True) for row in rows]
+    return drills, made[: spec.worked_examples], made[spec.worked_examples :]
+
+
+def _example(
+    spec: FinetuneSpec, tokenizer: PreTrainedTokenizerBase, text: str, answer: str, results_only: bool = False
+) -> Example:
+    """A chat of one question and its answer. With `results_only` what stands left of a sum's = has no loss."""
+    prompt = tokenizer.apply_chat_template(chat_messages(spec.system, text), tokenize=False, add_generation_prompt=True)
+    # apart, so that the answer's tokens are those a model writes after the prompt
+    ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    answered = tokenizer(answer + tokenizer.eos_token, add_special_tokens=False, return_offsets_mapping=True)
+    asked = [span for match in re.finditer(r"[^ =]+=", answer) for span in range(*match.span())] if results_only else []
+    with_loss = [start not in asked for start, _ in answered["offset_mapping"]]
+    return Example((*ids, *answered["input_ids"]), (*[False] * len(ids), *with_loss))
 
 
 def make_batches(examples: Sequence[Example], batch_size: int, rng: Random) -> list[list[Example]]:
@@ -128,7 +145,7 @@ def batch_loss(model: PreTrainedModel, batch: Sequence[Example], pad_id: int) ->
         length = len(example.ids)
         ids[row, :length] = torch.tensor(example.ids)
         mask[row, :length] = 1
-        labels[row, example.start : length] = ids[row, example.start : length]
+        labels[row, :length] = torch.where(torch.tensor(example.with_loss), ids[row, :length], IGNORED)
     targets = labels[:, 1:]
     with_loss = targets != IGNORED
     hidden = model.get_decoder()(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[:, :-1]
@@ -236,6 +253,7 @@ def make_finetuned(
     The folder is a standard one and appears complete or not at all. `progress(share done, text)` is called at every
     step. Equal arguments give equal weights on one thread of one machine.
     """
+    recipe = recipe_hash()  # before the files can change
     started, cpu_started = time.perf_counter(), time.process_time()
     tokenizer = AutoTokenizer.from_pretrained(source)
     model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
@@ -249,7 +267,7 @@ def make_finetuned(
         tokenizer.save_pretrained(temporary)
         record = {
             "spec": spec.model_dump(mode="json"),
-            "recipe_hash": recipe_hash(),
+            "recipe_hash": recipe,
             "source_weights_sha256": weights_hash(source),
             "weights_sha256": weights_hash(temporary),
             "parameters": model.num_parameters(),

@@ -92,6 +92,11 @@ def test_keys_ignore_names_and_the_order_of_exchangeable_parts():
         assert len(numbers) == 1 and len({p.gold for p in group}) == 1
 
 
+def test_every_template_of_gsm_symbolic_gives_problems():
+    for family, templates in (("gsm", TRAIN_TEMPLATES), ("gsm-held-out", EVAL_TEMPLATES)):
+        assert {int(problem.key.split(":")[1]) for problem in some(family)} == set(templates)
+
+
 def test_held_out_templates_and_wordings_cannot_be_trained_on():
     assert not set(TRAIN_TEMPLATES) & set(EVAL_TEMPLATES)
     for family in EVAL_ONLY:

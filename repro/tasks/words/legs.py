@@ -11,10 +11,12 @@ from reasoning_gym.arithmetic.leg_counting import ANIMALS, LegCountingConfig, Le
 
 from repro.tasks.words.problem import Draft
 
+MOST = 5  # animals of one kind
+LEGS = tuple(sorted(ANIMALS.values()))  # as often as animals have them
 INTRODUCTION = "Now, "  # what stands before it is the same sentence in every question
 
 
-def draft_legs(rng: Random, *, kinds: int = 2, most: int = 9) -> Draft:
+def draft_legs(rng: Random, *, kinds: int = 2, most: int = MOST) -> Draft:
     """A question about `kinds` kinds of animals, 2 to `most` of each."""
     config = LegCountingConfig(
         min_animals=kinds, max_animals=kinds, min_instances=2, max_instances=most, seed=rng.getrandbits(32), size=1

@@ -12,7 +12,10 @@ from random import Random
 
 from repro.tasks.words.problem import Draft
 
-LARGEST = 60  # no number of a story is larger
+LARGEST = 40  # no number of a story is larger
+START = (3, 20)
+CHANGES = (2, 9)
+GROUPS, SIZES = (2, 5), (2, 6)
 NAMES = ("Anna", "Ben", "Carla", "Dan", "Eva", "Finn", "Grace", "Hugo", "Ines", "Jack")
 THINGS = ("apples", "pens", "books", "coins", "cards", "eggs", "stamps", "shells")
 
@@ -76,17 +79,17 @@ def draft_story(rng: Random, *, steps: int, scenes: tuple[Scene, ...]) -> Draft:
     scene = rng.choice(scenes)
     words = {"name": rng.choice(NAMES), "thing": rng.choice(THINGS)}
     if rng.random() < 1 / 3:
-        groups, size = rng.randint(2, 6), rng.randint(2, 9)
+        groups, size = rng.randint(*GROUPS), rng.randint(*SIZES)
         value = groups * size
         sentences = [rng.choice(scene.groups).format(k=groups, m=size, **words)]
         equations = [f"{groups}*{size}={value}"]
         start = "*".join(map(str, sorted((groups, size))))
     else:
-        value = rng.randint(5, 40)
+        value = rng.randint(*START)
         sentences, equations, start = [rng.choice(scene.start).format(n=value, **words)], [], str(value)
     changes = []
     while len(equations) < steps:
-        change = rng.randint(2, 15)
+        change = rng.randint(*CHANGES)
         grows = rng.random() < 0.5
         after = value + change if grows else value - change
         if not 1 <= after <= LARGEST:
