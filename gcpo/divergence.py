@@ -50,6 +50,15 @@ def causal_ref_logps(p_q: Tensor, psi: Tensor | None, *, floor: float) -> tuple[
     return raw.clamp(min=floor, max=1.0).log(), raw
 
 
+def target_mass(p_q: Tensor, psi: Tensor | None, *, floor: float) -> Tensor:
+    """Mass over the vocabulary of Eq. 13's target once every token of it is clamped to [floor, 1].
+
+    p_q, psi: [..., vocab], as in `causal_ref_logps`. Returns [...]; the target divided by it is a distribution.
+    """
+    target, _ = causal_ref_logps(p_q, psi, floor=floor)
+    return target.exp().sum(dim=-1)
+
+
 def causal_kl(causal_ref_logps: Tensor, context_logps: Tensor, *, log_ratio_cap: float) -> tuple[Tensor, Tensor]:
     """k3 of d = log π'_ref − log π_θ(y_it | x_i, y_i<t), with d capped  (the bracket of Eq. 12).
 

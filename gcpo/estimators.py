@@ -99,11 +99,13 @@ class ScoringRows:
     """What Eq. 12 reads for some (group, candidate) rows.
 
     contexts: x_i of each row. token_probs: [rows, T, terms], of y_i under the old policy after x_i and every x_{i,l}
-    (x_{i,0} is x_i where the two are shared), without x_i where the caller has it; None for eq13 "p_q".
+    (x_{i,0} is x_i where the two are shared), without x_i where the caller has it; None for eq13 "p_q". terms: for each
+    row the contexts of these terms, x_i among them.
     """
 
     contexts: list[Ids]
     token_probs: Tensor | None = None
+    terms: list[list[Ids]] | None = None
 
 
 class Estimator:
@@ -170,7 +172,7 @@ class Estimator:
             probs = probs.view(len(rows), len(contexts[0]) - first, -1)
         else:
             probs = torch.stack([evidence.token_probs[g, i, first:] for g, i in rows])
-        return ScoringRows([row[0] for row in contexts], probs.transpose(1, 2))
+        return ScoringRows([row[0] for row in contexts], probs.transpose(1, 2), contexts)
 
     def _candidate_features(self, groups: Sequence[Group]) -> Tensor:
         outputs = [y for group in groups for y in group.candidates]

@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from gcpo import trl_adapter
-from gcpo.divergence import causal_kl_loss, causal_ref_logps, divergence_statistics, psi_probability
+from gcpo.divergence import causal_kl_loss, causal_ref_logps, divergence_statistics, psi_probability, target_mass
 from gcpo.draws import chosen_rows, draw_seed, group_generators
 from gcpo.estimators import Estimator, Evidence, ScoringRows
 from gcpo.generation_states import GenerationStates
@@ -42,7 +42,7 @@ __all__ = ["GCPOConfig", "GCPOTrainer", "form_name"]
 
 # Per-row entries added to a rollout; TRL shuffles and splits them with the rows
 CONTEXT_IDS, CONTEXT_MASK = "causal_context_ids", "causal_context_mask"
-ROW_WEIGHTS, CONTEXT_PROBS = "causal_row_weights", "causal_context_probs"
+ROW_WEIGHTS, CONTEXT_PROBS, TARGET_MASS = "causal_row_weights", "causal_context_probs", "causal_target_mass"
 
 _ROLLOUT_METRICS = (
     *(f"upsilon/{name}" for name in ("mean", "within_group_std", "share_negative")),
@@ -156,6 +156,9 @@ class GCPOTrainer(PaperGRPOTrainer):
             # a group that only keeps this rank in step with the others is no term of Eq. 12
             kept = [k for k, (g, _) in enumerate(chosen) if g in real]
             self._store_rows(rollout, kept, [used[chosen[k][0]] * n + chosen[k][1] for k in kept], scored)
+            if args.eq13_full_vocab:
+                terms = scored.terms or [None] * len(chosen)
+                self._store_masses(rollout, policy, groups, used, [(chosen[k], terms[k]) for k in kept])
             contexts = scored.contexts
         elif args.needs_integration:
             contexts = [policy.layout.collider(group, order=order) for group, order in zip(groups, orders, strict=True)]
@@ -240,6 +243,10 @@ class GCPOTrainer(PaperGRPOTrainer):
         probs = inputs[CONTEXT_PROBS][rows, : context_logps.size(1)]
         if "old_per_token_logps" not in inputs:
             probs = torch.cat([context_logps.exp().unsqueeze(-1), probs], dim=-1)
+        return self._psi_of(probs)
+
+    def _psi_of(self, probs: Tensor) -> Tensor:
+        """Ψ of probabilities [..., terms], of which the first stands after x_i."""
         return psi_probability(
             probs[..., 0],
             probs[..., self.args.sampling.phi_from :],
@@ -253,6 +260,8 @@ class GCPOTrainer(PaperGRPOTrainer):
         ids = rollout["completion_ids"]
         empty = {name: ids.new_zeros(len(ids), 1) for name in (CONTEXT_IDS, CONTEXT_MASK)}
         empty[ROW_WEIGHTS] = torch.zeros(len(ids), device=ids.device)
+        if self.args.eq13_full_vocab:
+            empty[TARGET_MASS] = torch.ones(ids.shape, device=ids.device)
         if self.args.eq13 != "p_q":
             terms = self.args.num_integrated + (0 if self.args.sampling.shares_step2 else 1)
             terms -= "old_per_token_logps" not in rollout
@@ -275,6 +284,18 @@ class GCPOTrainer(PaperGRPOTrainer):
         rollout[ROW_WEIGHTS][rows] = n / self._rows_per_group
         if scored.token_probs is not None:
             rollout[CONTEXT_PROBS][rows, : scored.token_probs.size(1)] = scored.token_probs[kept]
+
+    def _store_masses(
+        self, rollout: dict[str, Any], policy: TrainerPolicy, groups: list[Group], used: list[int], rows: list
+    ) -> None:
+        """Mass of each chosen row's clamped target over the vocabulary. rows: ((group, candidate), contexts of Ψ)."""
+        for (g, i), terms in rows:
+            y, q = groups[g].candidates[i], groups[g].prompt_ids
+            psi = None
+            if terms is not None:
+                psi = self._psi_of(policy.distributions(terms, y).permute(1, 2, 0))
+            mass = target_mass(policy.distributions([q], y)[0], psi, floor=self.args.causal_ref_floor)
+            rollout[TARGET_MASS][used[g] * self.args.num_generations + i, : len(y)] = mass
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         if ROW_WEIGHTS not in inputs:
@@ -302,6 +323,8 @@ class GCPOTrainer(PaperGRPOTrainer):
             logps = self._context_logps(model, context_ids, context_mask, ids, mask).float()
             psi = self._psi(inputs, rows, logps.detach())
             target, raw = causal_ref_logps(old_logps[rows, :width].exp().float(), psi, floor=args.causal_ref_floor)
+            if args.eq13_full_vocab:
+                target = target - inputs[TARGET_MASS][rows, :width].log()
             loss = causal_kl_loss(
                 target, logps, mask, weights[rows], num_rows=len(weights), log_ratio_cap=args.log_ratio_cap
             ) * (args.kappa * (args.num_generations if args.kappa_norm == "sum" else 1))

@@ -92,6 +92,9 @@ class GCPOConfig(PaperGRPOConfig):
     eq13: str = "p_q"
     # Not stated: Eq. 13 can be negative; floor on a probability before its logarithm
     causal_ref_floor: float = 1e-6
+    # Not stated: off. On, all tokens of the vocabulary are clamped and their mass divided out, so that the target is a
+    # distribution; needs context_encoding="text"
+    eq13_full_vocab: bool = False
     # Not stated: the ratio pi'_ref / pi_theta of Eq. 12 is unbounded; capped near 10
     log_ratio_cap: float = 2.3
     # Eq. 12: "sum_{i=0}^{n-1}" inside the sum over i of Eq. 10, n times the row mean ("sum"). Chosen: "mean"
@@ -264,6 +267,11 @@ class GCPOConfig(PaperGRPOConfig):
                 "multiple",
             ),
             (
+                self.eq13_full_vocab and (self.kappa == 0 or self.context_encoding != "text"),
+                f"eq13_full_vocab=True needs kappa > 0 and context_encoding='text', not kappa {self.kappa} and "
+                f"{self.context_encoding!r}",
+            ),
+            (
                 self.mask_truncated_completions,
                 "mask_truncated_completions hides the tokens of y_i, which contexts and features read; want False",
             ),
@@ -321,6 +329,8 @@ def form_name(config: GCPOConfig) -> str:
         name = f"GCPO {config.estimator} m={m} R={count}"
     shown = {
         "eq13": "eq13",
+        "eq13_full_vocab": "full_vocab",
+        "ref_policy": "ref",
         "kappa_row_fraction": "f",
         "gcpo_every": "k",
         "candidate_view": "view",

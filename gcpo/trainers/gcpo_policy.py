@@ -127,6 +127,15 @@ class TrainerPolicy:
             both = self._batched(pairs, lambda rows: torch.cat(self._probs_and_states(rows, width), dim=1))
         return both[:, :width], both[:, width:]
 
+    def distributions(self, contexts: list[Ids], output: Ids) -> Tensor:
+        """Probabilities over the vocabulary at every token of an output after each context, [contexts, T, vocab]."""
+        rows = [(context, output, 0) for context in contexts]
+        with self._phase("scored"), trl_adapter.scoring(self.trainer), self.trainer.accelerator.autocast():
+            ids, mask, out, real = self._scoring_batch(rows)
+            model = trl_adapter.bare_model(self.trainer, self.trainer.model)
+            logits = model(input_ids=torch.cat([ids, out], 1), attention_mask=torch.cat([mask, real], 1)).logits
+        return (logits[:, ids.size(1) - 1 : -1].float() / self.args.temperature).softmax(dim=-1)
+
     def feature_indices(self, outputs: list[Ids]) -> list[int]:
         """Where in each output its feature is read; misses are counted."""
         layout, position = self.layout, self.args.feature_position

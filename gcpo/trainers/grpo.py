@@ -46,7 +46,9 @@ class PaperGRPOConfig(GRPOConfig):
     beta: float = 0.04
     # Eq. 7: "pi_ref/pi_theta - log pi_ref/pi_theta - 1": not multiplied by the importance ratio
     use_bias_correction_kl: bool = False
-    # "pi_ref is a fixed reference policy and often set to pi_theta_old": fixed, hence the initial policy
+    # "pi_ref is a fixed reference policy and often set to pi_theta_old": "initial", or "old", the rollout's policy
+    ref_policy: str = "initial"
+    # "pi_ref is a fixed reference policy": not moved during a run
     sync_ref_model: bool = False
     # Algorithm 1: "Set old policy <- pi_theta" and "Update pi_theta" once per step
     num_iterations: int = 1
@@ -161,6 +163,15 @@ class PaperGRPOConfig(GRPOConfig):
         for name, wanted in self.fixed_fields.items():
             if getattr(self, name) != wanted:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; {type(self).__name__} is defined by {wanted!r}")
+        if self.ref_policy not in ("initial", "old"):
+            raise ValueError(f"ref_policy is {self.ref_policy!r}; want 'initial' or 'old'")
+        one_update = self.gradient_accumulation_steps % (self.steps_per_generation * self.num_iterations) == 0
+        if self.ref_policy == "old" and (self.beta == 0 or one_update):
+            raise ValueError(
+                f"ref_policy='old' with beta {self.beta} and {'one update' if one_update else 'several updates'} per "
+                "rollout has no KL term: pi_theta is pi_old at the first update; want beta > 0 and more than one "
+                "update per rollout"
+            )
 
     @property
     def completions_per_update(self) -> int:
@@ -202,3 +213,9 @@ class PaperGRPOTrainer(FiniteTrainingMixin, GRPOTrainer):
 
     def _check_batches(self, args: PaperGRPOConfig) -> None:
         check_whole_groups(args)
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        rollout = super()._generate_and_score_completions(inputs)
+        if self.args.ref_policy == "old" and self.model.training:
+            rollout["ref_per_token_logps"] = rollout["old_per_token_logps"]
+        return rollout

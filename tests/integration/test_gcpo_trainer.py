@@ -1,5 +1,6 @@
 """GCPO through the real trainer: its reductions to GRPO, and its loss and gradient against loops from the paper."""
 
+import copy
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from trl import GRPOTrainer
 
 import gcpo.estimators
 import gcpo.trainers.gcpo as gcpo_trainer
-from gcpo import GCPOConfig, GCPOTrainer, PaperGRPOConfig, trl_adapter
+from gcpo import GCPOConfig, GCPOTrainer, PaperGRPOConfig, PaperGRPOTrainer, trl_adapter
 
 # the toy vocabulary has no "|"
 TOY = {"candidate_separator": ";"}
@@ -343,3 +344,59 @@ def test_no_call_of_the_sampler_is_larger_than_asked_and_its_states_are_those_of
     assert computed[0]["gcpo/tokens_featured"] > recorded[0]["gcpo/tokens_featured"]
     for name in ("upsilon/mean", "upsilon/within_group_std", "upsilon/psi_norm_ratio", "loss"):
         assert recorded[0][name] == pytest.approx(computed[0][name], abs=1e-5)
+
+
+@pytest.mark.parametrize("eq13", ["p_q", "mean", "sum"])
+@pytest.mark.parametrize("updates", [1, 2])
+def test_over_the_whole_vocabulary_the_target_is_a_distribution(
+    make_trainer: Callable, eq13: str, updates: int
+) -> None:
+    """Σ_v of the clamped target, by plain forwards on unpadded rows, is the mass that the loss divides by."""
+    seen: dict[str, Any] = {}
+
+    class Watched(GCPOTrainer):
+        def _store_masses(self, rollout: dict, policy: Any, groups: list, used: list[int], rows: list) -> None:
+            super()._store_masses(rollout, policy, groups, used, rows)
+            model = type(self.model)(self.model.config).eval()  # TRL's forward would stay bound to the trained one
+            model.load_state_dict(copy.deepcopy(self.model.state_dict()))
+            seen.update(rollout=rollout, groups=groups, used=used, rows=rows, model=model)
+
+    settings = TOY | {"eq13": eq13, "eq13_full_vocab": True, "kappa_row_fraction": 0.5, "temperature": 0.8}
+    settings |= {
+        "max_steps": updates,
+        "steps_per_generation": updates,
+        "causal_ref_floor": 1e-2,
+        "candidate_view": "full",
+    }
+    trainer = make_trainer(Watched, GCPOConfig, **settings)
+    trainer.train()
+    assert seen["rows"]
+
+    def probs(context: list[int], y: list[int]) -> torch.Tensor:
+        with torch.no_grad():
+            logits = seen["model"](torch.tensor([context + y])).logits[0, len(context) - 1 : -1]
+        return (logits / 0.8).softmax(-1)
+
+    for (g, i), terms in seen["rows"]:
+        group, y = seen["groups"][g], seen["groups"][g].candidates[i]
+        raw = probs(group.prompt_ids, y)
+        if eq13 != "p_q":
+            after = [probs(context, y) for context in terms]
+            raw = raw + after[0] - sum(after) * (0.5 if eq13 == "mean" else 2.0)  # m = 2, n = 4
+        mass = raw.clamp(1e-2, 1).sum(-1)
+        found = seen["rollout"]["causal_target_mass"][seen["used"][g] * 4 + i, : len(y)]
+        torch.testing.assert_close(found, mass, rtol=1e-4, atol=1e-4)
+        assert (mass - 1).abs().max() > 1e-3
+    assert all(math.isfinite(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry)
+
+
+def test_the_old_policy_as_reference_has_no_divergence_at_the_first_update_and_some_later(
+    make_trainer: Callable,
+) -> None:
+    settings = {"max_steps": 4, "steps_per_generation": 2}
+    _, old, _ = trained(make_trainer, PaperGRPOTrainer, PaperGRPOConfig, ref_policy="old", **settings)
+    _, initial, _ = trained(make_trainer, PaperGRPOTrainer, PaperGRPOConfig, **settings)
+    assert [abs(entry["kl"]) < 1e-6 for entry in old] == [True, False, True, False]
+    assert [abs(entry["kl"]) < 1e-6 for entry in initial] == [True, False, False, False]
+    with pytest.raises(ValueError, match=r"ref_policy='old' with beta 0.04 and one update per rollout has no KL term"):
+        make_trainer(PaperGRPOTrainer, PaperGRPOConfig, ref_policy="old")

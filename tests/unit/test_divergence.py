@@ -15,6 +15,7 @@ from gcpo.divergence import (
     k3,
     psi_probability,
     row_token_mean,
+    target_mass,
 )
 
 F64 = torch.float64
@@ -194,3 +195,17 @@ def test_statistics_count_real_tokens_only():
     assert statistics["target_share_above_one"] == pytest.approx(1 / 5)
     assert statistics["share_capped"] == pytest.approx(1 / 5)  # only log 1 − (−2.0) is above 0.5
     assert statistics["context_logp"] == pytest.approx((-1 - 0.7 - 2 - 1.5 - 1) / 5)
+
+
+def test_the_mass_of_a_target_is_one_for_a_mean_and_makes_a_distribution_of_a_clamped_sum():
+    generator = torch.Generator().manual_seed(0)
+    p_q, p_x, *p_x_l = torch.randn(5, 3, 7, generator=generator, dtype=torch.float64).softmax(-1)
+    p_x_l = torch.stack(p_x_l, dim=-1)
+    for eq13 in ("mean", "sum"):
+        psi = psi_probability(p_x, p_x_l, eq13=eq13, group_size=3, num_integrated=3)
+        raw = psi + p_q
+        assert torch.allclose(raw.sum(-1), torch.full((3,), 1.0 if eq13 == "mean" else 2.0 - 3).double(), atol=1e-12)
+        mass = target_mass(p_q, psi, floor=1e-3)
+        want = [sum(min(max(v, 1e-3), 1.0) for v in row) for row in raw.tolist()]
+        assert mass.tolist() == pytest.approx(want, abs=1e-12)
+    assert target_mass(p_q, None, floor=1e-9).tolist() == pytest.approx([1.0] * 3, abs=1e-6)

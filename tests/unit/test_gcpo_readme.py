@@ -1,0 +1,24 @@
+"""The package's README names exactly the switches that exist."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import gcpo
+from gcpo import GCPOConfig, PaperGRPOConfig
+
+README = Path(gcpo.__file__).parent / "README.md"
+
+
+def test_the_list_of_readings_names_every_switch_of_the_configuration_and_no_other() -> None:
+    table = README.read_text(encoding="utf-8").split("## Readings")[1].split("Not switches")[0]
+    named = re.findall(r"`(\w+)`", table)
+    own = {field.name for field in dataclasses.fields(GCPOConfig)} - {
+        f.name for f in dataclasses.fields(PaperGRPOConfig)
+    }
+    assert len(named) == len(set(named))
+    assert set(named) == own | {"ref_policy"}
+
+
+def test_the_readme_is_about_a_page() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) < 60
