@@ -86,8 +86,6 @@ class Log:
 
 
 def make_examples(spec: FinetuneSpec, tokenizer: PreTrainedTokenizerBase) -> tuple[list[Example], ...]:
-    spec: FinetuneSpec, tokenizer: PreTrainedTokenizerBase
-) -> tuple[list[Example], list[Example], list[Example]]:
     """(drills, worked examples, mixed examples) in the chat template, ending in the end token."""
     count = spec.worked_examples + spec.mixed_examples
     rng = Random(f"finetune|{spec.seed}")
