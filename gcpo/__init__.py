@@ -15,7 +15,10 @@ _EXPORTS = {
     "GVPOTrainer": "gcpo.trainers.gvpo",
     "GCPOConfig": "gcpo.trainers.gcpo",
     "GCPOTrainer": "gcpo.trainers.gcpo",
+    "GC2POConfig": "gcpo.trainers.gc2po",
+    "GC2POTrainer": "gcpo.trainers.gc2po",
     "form_name": "gcpo.trainers.gcpo",
+    "gc2po_form_name": "gcpo.trainers.gc2po",
     "METHODS": "gcpo.trainers",
 }
 

@@ -56,6 +56,7 @@ class TaskSpec(Strict):
     train_levels: list[str] = []  # procedural: levels of repro.tasks.procedural.families
     train_families: list[str] = []  # procedural, words: families of their generators
     train_sets: dict[str, str] = {}  # benchmark: training set per base; `default` for the others
+    hub_data: bool = False  # benchmark: download what no folder of benchmark files holds
     drop_overlaps: bool = True  # benchmark: leave out training rows that repeat a test problem
     prompt: str = "chat"  # benchmark: a form of repro.tasks.benchmarks.prompts
     system: str = ""  # words: the chat's system line

@@ -12,6 +12,7 @@ _METHODS = {
     "drgrpo": ("drgrpo", "DrGRPOConfig", "DrGRPOTrainer"),
     "gvpo": ("gvpo", "GVPOConfig", "GVPOTrainer"),
     "gcpo": ("gcpo", "GCPOConfig", "GCPOTrainer"),
+    "gc2po": ("gc2po", "GC2POConfig", "GC2POTrainer"),
 }
 _EXPORTS = {name: module for module, *names in _METHODS.values() for name in names}
 

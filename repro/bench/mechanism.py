@@ -28,27 +28,24 @@ RESAMPLES = 2000
 Report = Callable[[str], None]
 
 
-def add_parser(verbs: Any, as_json: argparse.ArgumentParser) -> None:
-    """Add the verb `mechanism`."""
-    parser = verbs.add_parser(
-        "mechanism", parents=[as_json], help="what Upsilon and Psi do on a model and data of yours"
-    )
-    parser.add_argument("--model", required=True, help="a folder or hub id")
-    parser.add_argument(
-        "--data", required=True, type=Path, metavar="FILE", help="JSON lines with 'prompt' and 'answer'"
-    )
-    parser.add_argument("--n", type=int, default=8, help="candidates per question (default 8)")
-    parser.add_argument("--prompts", type=int, default=96, help="questions, from the top of the data (default 96)")
-    parser.add_argument("--max-new-tokens", type=int, default=384, metavar="T", help="longest output (default 384)")
-    parser.add_argument("--batch-size", type=int, default=16, help="rows per forward and call (default 16)")
-    parser.add_argument("--encoding", default="text", help="of contexts: text (default), cached_text or shared_kv")
-    parser.add_argument("--seed", type=int, default=0, help="seed of all samples (default 0)")
+def add_arguments(bench: argparse.ArgumentParser) -> None:
+    """The options that this measurement has alone."""
+    group = bench.add_argument_group("mechanism")
+    group.add_argument("--model", help="a folder or hub id")
+    group.add_argument("--data", type=Path, metavar="FILE", help="JSON lines with 'prompt' and 'answer'")
+    group.add_argument("--n", type=int, default=8, help="candidates per question (default 8)")
+    group.add_argument("--max-new-tokens", type=int, default=384, metavar="T", help="longest output (default 384)")
+    group.add_argument("--batch-size", type=int, default=16, help="rows per forward and call (default 16)")
+    group.add_argument("--encoding", default="text", help="of contexts: text (default), cached_text or shared_kv")
+    group.add_argument("--seed", type=int, default=0, help="seed of all samples (default 0)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print the table. Progress goes to standard error."""
     from repro.verbs.show_context import read_rows
 
+    if args.model is None or args.data is None:
+        raise BadInput("bench mechanism: want --model M and --data FILE (see python -m repro bench --help)")
     rows = read_rows(args.data)
     if any("answer" not in row for row in rows):
         raise BadInput(f"--data {args.data}: a line without 'answer'; want the gold answer of every question")

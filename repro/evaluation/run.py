@@ -93,11 +93,12 @@ class Task:
     def tasks(self) -> BenchmarkTasks:
         """The suites as a task set."""
         spec = TaskSpec(
-            kind="benchmark", prompt=self.prompt, suites={suite.name: self.limit or 0 for suite in self.suites}
+            kind="benchmark",
+            prompt=self.prompt,
+            hub_data=self.hub_data,
+            suites={suite.name: self.limit or 0 for suite in self.suites},
         )
-        return BenchmarkTasks(
-            spec, hub=self.hub_data, data_revision=self.data_revision, workers=self.workers, unsafe=self.unsafe
-        )
+        return BenchmarkTasks(spec, data_revision=self.data_revision, workers=self.workers, unsafe=self.unsafe)
 
 
 def evaluate(task: Task, progress: Progress | None = None) -> dict[str, dict[str, Any]]:
@@ -248,8 +249,8 @@ def regrade(
     """
     names = stored_suites(folder)
     changed = {}
-    spec = TaskSpec(kind="benchmark", suites=dict.fromkeys(names, 0))
-    with BenchmarkTasks(spec, hub=hub_data, data_revision=data_revision, workers=workers, unsafe=unsafe) as tasks:
+    spec = TaskSpec(kind="benchmark", hub_data=hub_data, suites=dict.fromkeys(names, 0))
+    with BenchmarkTasks(spec, data_revision=data_revision, workers=workers, unsafe=unsafe) as tasks:
         for name in names:
             place = folder / name
             with exclusive_lock(place / "lock", f"evaluation {place}"):

@@ -81,6 +81,7 @@ METHODS = {
         _trl("drgrpo", "drgrpo", "DrGRPO"),
         _trl("gvpo", "gvpo", "GVPO"),
         _trl("gcpo", "gcpo", "GCPO", "gcpo.trainers.gcpo_config:form_name"),
+        _trl("gc2po", "gc2po", "GC2PO", "gcpo.trainers.gc2po_config:gc2po_form_name"),
         Method("rest_mcts", "repro.methods.rest_mcts:train", "gcpo.trainers.rest_mcts:RestMCTSConfig", shared=False),
     )
 }

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from repro.bench import mechanism
 from repro.errors import BadInput
 from repro.verbs.common import DONE, Parents, profile_of
 
@@ -15,6 +16,7 @@ WHAT = {
     "search": "MCTS beside plain samples",
     "overhead": "GCPO's forms beside GRPO",
     "fidelity": "its estimators beside the literal one",
+    "mechanism": "what Upsilon and Psi do on a model and data of yours",
 }
 
 
@@ -30,15 +32,20 @@ def add(verbs: Any, parents: Parents) -> None:
     bench.add_argument("--rounds", type=int, default=9, help="overhead: measured steps per form (default 9)")
     close = "overhead: further rounds, at n = 8, of the forms that cost little more than GRPO (default 24)"
     bench.add_argument("--close-rounds", type=int, default=24, help=close)
-    bench.add_argument("--prompts", type=int, default=16, help="overhead: prompts per step (default 16)")
+    prompts = "overhead: prompts per step (default 16); mechanism: questions, from the top of the data (default 96)"
+    bench.add_argument("--prompts", type=int, help=prompts)
     bench.add_argument("--keep", type=Path, metavar="DIR", help="run: keep its cells and weights in this new folder")
     bench.add_argument("--save", action="store_true", help="write the result to results/published/<profile>/bench/")
+    mechanism.add_arguments(bench)
     bench.set_defaults(call=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, save where asked, print. Progress goes to standard error."""
-    return {"overhead": _overhead, "fidelity": _fidelity}.get(args.what, _plain)(args)
+    if args.prompts is None:
+        args.prompts = 96 if args.what == "mechanism" else 16
+    special = {"overhead": _overhead, "fidelity": _fidelity, "mechanism": mechanism.run}
+    return special.get(args.what, _plain)(args)
 
 
 def _plain(args: argparse.Namespace) -> int:

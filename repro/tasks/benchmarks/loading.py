@@ -248,7 +248,7 @@ def load_benchmark(benchmark: Benchmark, *, hub: bool = False, revision: str | N
     if not hub:
         raise BadInput(
             f"{benchmark.name}: no folder of benchmark files; set GCPO_DATA to one that holds {benchmark.file}, "
-            "or pass --hub-data to download it from the hub"
+            "or pass --hub-data (a table: SET=tasks.hub_data=true) to download it from the hub"
         )
     return _from_hub(benchmark, revision)
 

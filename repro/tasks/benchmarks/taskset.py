@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from repro.config import TaskSpec
 from repro.errors import BadInput
 from repro.grading.extract import last_box
-from repro.paths import benchmark_dir
 from repro.seeds import derive_seed
 from repro.tasks.benchmarks.grading import Grader
 from repro.tasks.benchmarks.loading import SUITES, Loaded, Suite, get_suites, load_benchmark
@@ -26,10 +25,7 @@ EVERY_BASE = "default"  # key of `train_sets` for bases without a line of their 
 
 
 class BenchmarkTasks:
-    """Questions of files or of the hub, asked through the model's chat template.
-
-    hub: None means the hub where no folder of benchmark files is named. workers, unsafe: as `Grader`.
-    """
+    """Questions of files or of the hub, asked through the model's chat template. workers, unsafe: as `Grader`."""
 
     keep_special_tokens = False
 
@@ -37,13 +33,11 @@ class BenchmarkTasks:
         self,
         spec: TaskSpec,
         *,
-        hub: bool | None = None,
         data_revision: str | None = None,
         workers: int = 2,
         unsafe: bool = False,
     ) -> None:
         self.spec = spec
-        self._hub = benchmark_dir() is None if hub is None else hub
         self._revision = data_revision
         self._loaded = cache(self._load)
         self.grader = Grader(workers=workers, unsafe=unsafe)
@@ -63,7 +57,7 @@ class BenchmarkTasks:
         return self._loaded(self.suite(name).benchmark.name)
 
     def _load(self, benchmark: str) -> Loaded:
-        return load_benchmark(SUITES[benchmark].benchmark, hub=self._hub, revision=self._revision)
+        return load_benchmark(SUITES[benchmark].benchmark, hub=self.spec.hub_data, revision=self._revision)
 
     def questions(self, suite: str, first: int | None = None) -> Sequence[Question]:
         """See `TaskSet`. The first ones of the benchmark, as many as the profile says; 0 asks all."""
@@ -81,7 +75,7 @@ class BenchmarkTasks:
         name = self.spec.train_sets.get(base, self.spec.train_sets.get(EVERY_BASE))
         if name is None:
             raise BadInput(f"tasks.train_sets names no set for base {base!r}; add one, or one under {EVERY_BASE!r}")
-        rows = load_training_set(name, hub=self._hub, drop_overlaps=self.spec.drop_overlaps).rows
+        rows = load_training_set(name, hub=self.spec.hub_data, drop_overlaps=self.spec.drop_overlaps).rows
         questions = [Question(row.id, row.problem, row.answer) for row in rows]
         drawn: list[Question] = []
         while len(drawn) < count:

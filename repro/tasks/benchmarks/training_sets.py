@@ -180,7 +180,11 @@ def load_training_set(
 def _where_to_get(training_set: TrainingSet) -> str:
     if training_set.file is None:
         return f"none of the benchmark files holds it; pass --hub-data to download {training_set.hub.repo}"
-    elsewhere = f", or pass --hub-data to download {training_set.hub.repo}" if training_set.hub else ""
+    elsewhere = (
+        f", or pass --hub-data (a table: SET=tasks.hub_data=true) to download {training_set.hub.repo}"
+        if training_set.hub
+        else ""
+    )
     return f"no folder of benchmark files; set GCPO_DATA to one that holds {training_set.file}{elsewhere}"
 
 

@@ -3,8 +3,8 @@
 Source: reasoning-gym 0.1.25 (Apache-2.0), `reasoning_gym.arithmetic.gsm_symbolic`, after GSM-Symbolic (Mirzadeh et al.,
 arXiv 2410.05229) and GSM8K (Cobbe et al., arXiv 2110.14168). Of its 85 templates those are kept whose question is short
 and whose published solution states every step as an equation of whole numbers: the worked solution is those equations.
-Instances with larger numbers than asked for are drawn again. The templates of TRAIN may appear in demonstrations; those
-of EVAL never do.
+Instances with numbers above LARGEST are drawn again. The templates of TRAIN may appear in demonstrations; those of EVAL
+never do.
 """
 
 import re
@@ -16,8 +16,9 @@ from reasoning_gym.arithmetic.gsm_symbolic.gsm_symbolic import GSMSymbolicDatase
 
 from repro.tasks.words.problem import Draft
 
-TRAIN_TEMPLATES = (20, 31, 43, 62, 72)
-EVAL_TEMPLATES = (14, 39, 54, 58, 95)
+TRAIN_TEMPLATES = (20, 31, 43, 58, 72)
+EVAL_TEMPLATES = (14, 39, 54, 62, 95)
+LARGEST = 100
 ATTEMPTS = 2000
 
 _UNIT = r"(?: ?[A-Za-z][A-Za-z/ ]*?)?"  # "34 girls x 4 boys/girl"
@@ -36,14 +37,14 @@ def equations(solution: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def draft_gsm(rng: Random, *, templates: tuple[int, ...], largest: int) -> Draft:
-    """A problem with no number above `largest`, its template drawn evenly. Raises RuntimeError if none is found."""
+def draft_gsm(rng: Random, *, templates: tuple[int, ...]) -> Draft:
+    """A problem with small numbers, its template drawn evenly. Raises RuntimeError if none is found."""
     template = rng.choice(templates)  # once, so that a template that is often refused is as frequent as the others
     for _ in range(ATTEMPTS):
         item = _generators()[template](Random(rng.getrandbits(32)), 1.0)
         steps = equations(item["metadata"]["answer_cot"])
         numbers = [int(number) for step in steps for number in re.findall(r"\d+", step)]
-        if steps and steps[-1].endswith(f"={item['answer']}") and max(numbers) <= largest:
+        if steps and steps[-1].endswith(f"={item['answer']}") and max(numbers) <= LARGEST:
             return Draft(f"gsm:{template}:{','.join(steps)}", item["question"], item["answer"], steps)
     raise RuntimeError(f"gsm_symbolic gave no usable problem of template {template} in {ATTEMPTS} draws")
 

@@ -1,8 +1,8 @@
 """Stories of things that come and go, made from sentence templates; numbers up to two digits.
 
-Two sets of sentences tell the same kind of story. `stories` (a person's belongings, a shop, a class, a farm, a club)
-is trained on; `reworded` (a bus, a tree, a jar, a car park) asks for the same arithmetic in sentences no training text
-has. Both share their canonical keys, so the reworded questions are new in their numbers too.
+Two sets of sentences tell the same kind of story. `stories` (a person's belongings) is trained on; `reworded` (a bus, a
+tree, a jar, a car park) asks for the same arithmetic in sentences no training text has. Both share their canonical
+keys, so the reworded questions are new in their numbers too.
 
 Source: ours, in the manner of grade-school word problems.
 """
@@ -38,34 +38,6 @@ STORIES = (
         more=("{name} buys {n} more.", "{name} finds {n} more.", "{name} gets {n} more."),
         fewer=("{name} gives away {n}.", "{name} loses {n}.", "{name} sells {n}."),
         ask="How many {thing} does {name} have now?",
-    ),
-    Scene(
-        start=("A shop has {n} {thing} on a shelf.",),
-        groups=("A shop has {k} shelves of {m} {thing}.",),
-        more=("The owner adds {n}.", "{n} come back."),
-        fewer=("{n} are sold.", "{n} get broken."),
-        ask="How many {thing} are left in the shop?",
-    ),
-    Scene(
-        start=("A class has {n} pupils.", "{n} pupils sit in a room."),
-        groups=("A class sits at {k} tables of {m} pupils.",),
-        more=("{n} pupils join.", "{n} more come in."),
-        fewer=("{n} pupils leave.", "{n} go home."),
-        ask="How many pupils are there now?",
-    ),
-    Scene(
-        start=("A farm keeps {n} hens.",),
-        groups=("A farm keeps {m} hens in each of {k} sheds.",),
-        more=("{n} hens are bought.", "{n} chicks grow up."),
-        fewer=("{n} hens are sold.", "A fox takes {n}."),
-        ask="How many hens does the farm keep now?",
-    ),
-    Scene(
-        start=("A club counts {n} members.",),
-        groups=("A club is made of {k} teams with {m} players.",),
-        more=("In May {n} join.",),
-        fewer=("In June {n} quit.",),
-        ask="How many people are in the club?",
     ),
 )
 REWORDED = (
