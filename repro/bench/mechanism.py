@@ -104,15 +104,15 @@ def measure_mechanism(
 
 
 def _trainer(model: str, rows: list[dict[str, Any]], n: int, max_new_tokens: int, **settings: Any) -> Any:
-    import torch
     from datasets import Dataset
 
     from gcpo import GCPOConfig, GCPOTrainer
-    from repro.bases.tokenizer import load_tokenizer
+    from repro.bases.load import load_tokenizer
+    from repro.device import decide
 
     try:
         config = GCPOConfig(
-            use_cpu=not torch.cuda.is_available(), num_generations=n, per_device_train_batch_size=n,
+            use_cpu=decide().type == "cpu", num_generations=n, per_device_train_batch_size=n,
             gradient_accumulation_steps=1, max_completion_length=max_new_tokens, beta=0.0, estimator="mc",
             disable_tqdm=True, **settings,
         )  # fmt: skip
