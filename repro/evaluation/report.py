@@ -1,7 +1,6 @@
 """A stored evaluation as a report: tables in Markdown, figures, and one summary for programs; no samples needed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,26 +8,17 @@ import numpy as np
 
 from repro.errors import BadInput
 from repro.evaluation.store import SUMMARY
-from repro.files import read_json, write_json
+from repro.files import read_json
 from repro.paper.references import independent, paper_row, printed
 from repro.stats import Counts, arm_interval, cell_verdict, minimum_detectable_gap, wilson_interval
 from repro.tasks.benchmarks.loading import AVERAGED, MATH500_IN_AIME, SUITES
 
-REPORT = "report.md"
 GOLD_NAMES = {
     "answer_corrected": "wrong golds corrected",
     "deepscaler_gold": "DeepScaleR's golds",
     "thought_as_it_stands": "unclosed thoughts graded as they stand",
     "under_1_s": "within one second",
 }
-
-
-@dataclass(frozen=True)
-class Report:
-    """text: report.md; files: what was written."""
-
-    text: str
-    files: tuple[Path, ...]
 
 
 def load_evaluation(folder: Path) -> dict[str, dict[str, Any]]:
@@ -39,18 +29,6 @@ def load_evaluation(folder: Path) -> dict[str, dict[str, Any]]:
     if not found:
         raise BadInput(f"{folder} holds no finished evaluation; want a folder with SUITE/{SUMMARY}")
     return found
-
-
-def build_report(folder: Path) -> Report:
-    """Write report.md, summary.json and the figures of an evaluation beside its suites."""
-    from repro.figures.evaluation import write_figures
-
-    entries = load_evaluation(folder)
-    text = report_text(entries)
-    (folder / REPORT).write_text(text, encoding="utf-8")
-    write_json(folder / SUMMARY, overview(entries))
-    figures = write_figures(entries, folder / "figures")
-    return Report(text, (folder / REPORT, folder / SUMMARY, *figures))
 
 
 def overview(entries: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -59,8 +59,9 @@ def add(verbs: Any, parents: Parents) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the verb; prints the report, or JSON. Returns the exit code."""
-    from repro.evaluation.report import build_report, load_evaluation, overview
+    from repro.evaluation.report import load_evaluation, overview
     from repro.evaluation.run import regrade
+    from repro.reporting.evaluation import build_report
 
     if args.audit is not None:
         return _audit(args)

@@ -14,6 +14,7 @@ from repro.evaluation.store import Sample
 from repro.figures import evaluation as pictures
 from repro.paper import references
 from repro.paths import REPO_ROOT
+from repro.reporting.evaluation import build_report
 
 
 def entry(name: str, title: str, *, model: str = "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", row=None, rows=30):
@@ -51,7 +52,7 @@ def folder(tmp_path):
 
 
 def test_a_known_model_stands_beside_the_papers_row_and_every_independent_number(folder):
-    text = report.build_report(folder).text
+    text = build_report(folder).text
     assert "Stands beside the paper's row R1-Distill-1.5B, base" in text
     line = next(line for line in text.splitlines() if line.startswith("| AIME 2024 |"))
     for words in ("| 28.7 |", "28.7 (Sober)", "27.34 (CMU MRT v0.1)", "avg@4 33.3 [", "30 x 4", "25.0 %", "outside CI"):
@@ -77,12 +78,12 @@ def test_suites_of_two_models_are_not_reported_as_one(folder):
     path = folder / "AMC83" / "summary.json"
     path.write_text(json.dumps(entry("AMC83", "AMC", model="other")))
     with pytest.raises(BadInput, match=r"suites of different models in one folder \(deepseek.*, other\)"):
-        report.build_report(folder)
+        build_report(folder)
 
 
 def test_a_folder_without_a_finished_suite_is_named(tmp_path):
     with pytest.raises(BadInput, match="holds no finished evaluation"):
-        report.build_report(tmp_path)
+        build_report(tmp_path)
 
 
 def test_pictures_are_byte_identical_and_draw_every_reference(folder, tmp_path):
