@@ -102,7 +102,7 @@ def test_children_die_with_the_driver(tmp_path, number):
         f"""
         import os, time
         from pathlib import Path
-        from repro.launch.local import Task, run_pool
+        from repro.cells.pool import Task, run_pool
         folder = Path({str(tmp_path)!r})
         def body(report):
             (folder / "pid").write_text(str(os.getpid()))

@@ -31,7 +31,7 @@ os.read(ready, 1)
 """
 HARNESS = """
 import json, sys
-from gcpo.rewards.sandbox import Isolation, Job, Limits, SandboxPool
+from repro.sandbox import Isolation, Job, Limits, SandboxPool
 backend, as_root, job = json.loads(sys.argv[1])
 with SandboxPool(Isolation(backend, as_root), workers=1, limits=Limits(wall_seconds=20.0)) as pool:
     print([outcome.reason for outcome in pool.run([Job(**job)])], flush=True)

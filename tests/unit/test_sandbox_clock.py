@@ -16,7 +16,7 @@ from repro.sandbox.processes import descendants
 
 HARNESS = """
 import json, sys
-from gcpo.rewards.sandbox import Isolation, Job, Limits, SandboxPool
+from repro.sandbox import Isolation, Job, Limits, SandboxPool
 source = "import time\\ndef f():\\n    time.sleep(1)\\n    return 1\\n"
 job = Job([source], "f", "def check(candidate):\\n    assert candidate() == 1\\n")
 with SandboxPool(Isolation(**json.loads(sys.argv[1])), workers=1, limits=Limits(wall_seconds=3.0)) as pool:

@@ -91,7 +91,7 @@ class TransformersEngine:
 
     @torch.inference_mode()
     def generate(self, requests: Sequence[Request], settings: SamplingSettings) -> Iterator[tuple[int, Completion]]:
-        """See `repro.engines.Engine`. Batches are neighbours in `requests`."""
+        """See `repro.evaluation.engines.Engine`. Batches are neighbours in `requests`."""
         for start in range(0, len(requests), self.batch_size):
             batch = requests[start : start + self.batch_size]
             for offset, completion in enumerate(self._batch(batch, settings)):

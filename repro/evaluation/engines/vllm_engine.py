@@ -86,7 +86,7 @@ class VllmEngine:
         }
 
     def generate(self, requests: Sequence[Request], settings: SamplingSettings) -> Iterator[tuple[int, Completion]]:
-        """See `repro.engines.Engine`. In the order in which completions finish."""
+        """See `repro.evaluation.engines.Engine`. In the order in which completions finish."""
         from vllm.inputs import TokensPrompt
 
         engine = self._llm.llm_engine
