@@ -48,7 +48,7 @@ class ReplayEngine:
         return {"engine": self.name, "answers_sha256": answers_digest(self._answers), "device": "none"}
 
     def generate(self, requests: Sequence[Request], settings: SamplingSettings) -> Iterator[tuple[int, Completion]]:
-        """See `repro.evaluation.engines.Engine`. Answers longer than `max_new_tokens` are cut. Raises BadInput for a gap."""
+        """See `Engine`. Answers longer than `max_new_tokens` are cut. Raises BadInput for a gap."""
         for index, request in enumerate(requests):
             answers = self._answers.get(request.question_id, ())
             place = 0 if len(answers) == 1 else request.sample
