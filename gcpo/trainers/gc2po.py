@@ -40,6 +40,17 @@ _METRICS = (
 )
 
 
+class _EveryState(list):
+    """[rows, dim] per decoding step: the state of the last prompt token, then that of each completion token."""
+
+    def begin(self) -> None:
+        """The sampler is called once per rollout."""
+
+    def add(self, ids: Tensor, states: Tensor) -> None:
+        """A forward of the sampler; a view would keep the prompt's states alive."""
+        self.append(states[:, -1].detach().clone())
+
+
 class GC2POTrainer(PaperGRPOTrainer):
     """The delta to GRPO: the advantage A_i of a completion becomes A_t of a token, from rewards R_ik of its episodes.
 
@@ -77,7 +88,7 @@ class GC2POTrainer(PaperGRPOTrainer):
         if not self.model.training:
             return super()._generate_and_score_completions(inputs)
         keys = recorded_cache(self) if self.args.reads_answers else nullcontext([])
-        with trl_adapter.recorded_generation_states(self) as states, keys as caches:
+        with trl_adapter.recorded_generation_states(self, _EveryState()) as states, keys as caches:
             rollout = super()._generate_and_score_completions(inputs)
         started = time.perf_counter()
         metrics = dict.fromkeys(_METRICS, math.nan)

@@ -60,11 +60,11 @@ def upsilon(z, targets, alpha):
 
 
 def upsilon_by_distance(z, targets, alpha, kind):
-    distances = [norm([a - b for a, b in zip(z[i], targets[i], strict=True)]) for i in range(len(z))]
-    scale = max(mean(distances), 1e-6)
+    root = math.sqrt(len(z[0]))
+    distances = [norm([a - b for a, b in zip(z[i], targets[i], strict=True)]) / root for i in range(len(z))]
     if kind == "euclidean":
-        return [alpha / (1 + d / scale) for d in distances]
-    return [alpha * math.exp(-d * d / (2 * scale * scale)) for d in distances]
+        return [alpha / (1 + d) for d in distances]
+    return [alpha * math.exp(-d * d / 2) for d in distances]
 
 
 def sign_aware(weights, advantages):

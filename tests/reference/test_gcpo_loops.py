@@ -54,10 +54,6 @@ def test_upsilon_equals_steps_1_to_5(groups, similarity, includes_l0, dtype):
             if min(map(loops.norm, targets)) < 1e-2:
                 continue  # the direction of a vanishing target is rounding
         else:
-            pairs = zip(listed[0], targets, strict=True)
-            apart = max(loops.norm([a - b for a, b in zip(*pair, strict=True)]) for pair in pairs)
-            if dtype == torch.float32 and apart < 1e-3:
-                continue  # equal features are only a rounding error apart from their mean
             want = loops.upsilon_by_distance(listed[0], targets, ALPHA, similarity)
         assert result[g].tolist() == pytest.approx(want, abs=TOLERANCE[dtype] * 10)
 
