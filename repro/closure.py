@@ -20,7 +20,7 @@ PACKAGES = ("gcpo", "repro")
 @cache
 def module_file(name: str) -> Path | None:
     """The source file of a module of this project, None for anything else."""
-    if name.partition(".")[0] not in PACKAGES or not name.replace(".", "").isidentifier():
+    if name.partition(".")[0] not in PACKAGES or not all(part.isidentifier() for part in name.split(".")):
         return None
     path = REPO_ROOT.joinpath(*name.split("."))
     for file in (path.with_suffix(".py"), path / "__init__.py"):
