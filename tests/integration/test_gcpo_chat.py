@@ -1,6 +1,5 @@
 """GCPO on chat prompts with nothing set: contexts hold the question and whole candidates; empty ones stop the run."""
 
-import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from gcpo.trainers import contexts
 from gcpo.trainers.contexts import CHAT_INTEGRATION_TEMPLATE
 from gcpo.trainers.gcpo_policy import TrainerPolicy
 from gcpo.trainers.pooled_policy import CachedTextPolicy
+from repro.cli import build_parser
 from repro.errors import BadInput
 from repro.verbs import show_context
 
@@ -97,10 +97,7 @@ def test_show_context_prints_what_the_model_reads(
     AutoModelForCausalLM.from_pretrained(tiny_model_dir).save_pretrained(tmp_path / "model")
     chat_tokenizer.save_pretrained(tmp_path / "model")
     (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in CHAT))
-    parser = argparse.ArgumentParser()
-    as_json = argparse.ArgumentParser(add_help=False)
-    as_json.add_argument("--json", action="store_true")
-    show_context.add_parser(parser.add_subparsers(), as_json)
+    parser = build_parser()
     words = ["show-context", "--model", str(tmp_path / "model"), "--data", str(tmp_path / "data.jsonl"), "--row", "5"]
     words += ["--n", "3", "--max-new-tokens", "6", "--integration-template", "{question} ; {candidates} ; 9"]
     assert show_context.run(parser.parse_args(words)) == 0

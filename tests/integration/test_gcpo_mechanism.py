@@ -1,6 +1,5 @@
 """`bench mechanism` on a tiny model: the whole table, and its statistics against loops."""
 
-import argparse
 import json
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import torch
 
 from gcpo.scm import Group
 from repro.bench import mechanism
+from repro.cli import build_parser
 from repro.errors import BadInput
 
 ROWS = [{"prompt": f"{a} + {b} =", "answer": str((a + b) % 10)} for a in range(6) for b in range(4)]
@@ -74,8 +74,9 @@ def test_a_sketch_keeps_the_inner_products_of_the_whole_gradients(
 
 def test_data_without_answers_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data.jsonl").write_text(json.dumps({"prompt": "1 + 1 ="}) + "\n")
-    parser, as_json = argparse.ArgumentParser(), argparse.ArgumentParser(add_help=False)
-    mechanism.add_parser(parser.add_subparsers(), as_json)
-    args = parser.parse_args(["mechanism", "--model", "m", "--data", str(tmp_path / "data.jsonl")])
+    args = build_parser().parse_args(["bench", "mechanism", "--model", "m", "--data", str(tmp_path / "data.jsonl")])
     with pytest.raises(BadInput, match="a line without 'answer'"):
-        mechanism.run(args)
+        args.call(args)
+    args = build_parser().parse_args(["bench", "mechanism"])
+    with pytest.raises(BadInput, match="want --model M and --data FILE"):
+        args.call(args)
