@@ -11,10 +11,10 @@ from repro.reporting.publish import LEDGER
 from repro.tables import headline_markdown, read_table, to_markdown
 
 README = REPO_ROOT / "README.md"
-_PROFILE, _INTEGRATE = "micro", "integrate"
+_PROFILE, _INTEGRATE, _PRETRAINED = "micro", "integrate", "pretrained"
 _PICTURES = {  # table -> (words for those who do not see it, its file)
-    1: ("gain over the own base and difference to GRPO", "table1_gains"),
-    2: ("gain over the own base and difference to GRPO, by term and control", "table2_gains"),
+    1: ("gain over the own base, difference to GRPO and multiple of its gain", "table1_gains"),
+    2: ("gain over the own base, difference to GRPO and multiple of its gain, by term and control", "table2_gains"),
     3: ("accuracy over generated tokens per question", "table3_tokens"),
 }
 
@@ -23,7 +23,8 @@ def blocks() -> dict[str, str]:
     """Block name -> Markdown text, all from published files. Raises BadInput where one is missing."""
     tables = {f"table{number}": _table(_PROFILE, number) for number in (1, 2, 3)}
     integrate = {"integrate": _table(_INTEGRATE, 2), "acceptance": _acceptance()}
-    return {**tables, **integrate, "bases": _published(_PROFILE, "bases_quality.md"), "cost": _cost()}
+    more = {"pretrained": _table(_PRETRAINED, 1), "bases": _published(_PROFILE, "bases_quality.md"), "cost": _cost()}
+    return {**tables, **integrate, **more}
 
 
 def filled(text: str, new: dict[str, str]) -> str:
