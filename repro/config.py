@@ -73,6 +73,9 @@ class EvaluateSpec(Strict):
     batch_size: int = Field(ge=1, description="rows generated together")
     greedy: bool = True
     engine: Literal["transformers", "vllm"] = "transformers"
+    direct_start: str | None = Field(
+        None, description="the token that begins an answer without steps; the row `base_worked` forbids it"
+    )
     seeds: Literal["sample", "batch"] = Field(
         "sample", description="who has a seed of its own: a sample, or a batch, which is faster on small models"
     )

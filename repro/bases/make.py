@@ -27,7 +27,7 @@ from repro.bases import sft
 from repro.closure import code_hash
 from repro.errors import BadInput
 from repro.paths import cache_dir
-from repro.tasks.procedural.families import FAMILIES, LEVELS
+from repro.tasks.procedural.families import FAMILIES, LEVELS, REWORDED
 from repro.tasks.procedural.integration import CANDIDATE_ORDERS
 from repro.tasks.procedural.tokenizer import build_tokenizer
 
@@ -67,6 +67,8 @@ class BaseSpec(BaseModel):
     )
     scatter: float = Field(0.0, ge=0, le=1, description="share of integration items whose candidates answer at random")
     fewest_candidates: int = Field(1, ge=1, le=9, description="integration items show this many to 9 candidates")
+    reworded_share: float = Field(0.0, ge=0, le=1, description="share of examples that ask in other words")
+    direct_share: float = Field(0.0, ge=0, le=1, description="share of examples that show the answer without steps")
     # budget and optimiser
     tokens: int = Field(gt=0, description="prompt and completion tokens of the whole training")
     batch_tokens: int = Field(gt=0, description="tokens of one step, padding included")
@@ -86,6 +88,8 @@ class BaseSpec(BaseModel):
             raise ValueError(f"{sizes}: want hidden a multiple of heads, heads of kv_heads, and an even head size")
         if sum(self.levels.values()) <= 0 or min(self.levels.values()) < 0:
             raise ValueError(f"levels {self.levels}: want weights >= 0, not all 0")
+        if self.reworded_share and set(self.families) - set(REWORDED):
+            raise ValueError(f"families {self.families}: with a reworded_share want some of {', '.join(REWORDED)}")
         if self.parent is not None and self.parent.shape != self.shape:
             raise ValueError(f"{self.name} continues {self.parent.name} but has another shape")
         return self
@@ -110,6 +114,8 @@ class BaseSpec(BaseModel):
             follow_from=self.follow_from,
             scatter=self.scatter,
             fewest_candidates=self.fewest_candidates,
+            reworded_share=self.reworded_share,
+            direct_share=self.direct_share,
         )
 
     @property

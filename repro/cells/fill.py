@@ -101,6 +101,7 @@ def _measure(
         seed=cell.seed,
         path=cell.folder / SAMPLES,
         device=device,
+        forbidden_first=cell.spec.get("forbidden_first"),
         report=lambda done, text: report(share + (1 - share) * done, text),
     )
     train = record["wall_seconds"] if record else measured - started

@@ -1,10 +1,12 @@
 """Measures a policy's folder on a profile's suites: every answer stored as it comes, then one summary per suite."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from repro.config import EvaluateSpec
 from repro.errors import BadInput
@@ -38,17 +40,21 @@ def evaluate_policy(
     path: Path,
     device: torch.device,
     report: Callable[[float, str], None],
+    forbidden_first: str | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Answer every suite with the model in `source`; samples go to `path`. Returns the summaries by suite.
 
-    What is stored is not drawn again. Raises BadInput for prompts that the model has no room for.
+    forbidden_first: the text of one token with which no answer may begin. What is stored is not drawn again.
+    Raises BadInput for prompts that the model has no room for.
     """
     engine = make_engine(spec.engine, str(source), batch_size=spec.batch_size, device=device)
     if spec.seeds == "batch":
         if spec.engine != "transformers":
             raise BadInput(f"evaluate.seeds is 'batch'; engine {spec.engine!r} makes its own batches: want 'sample'")
         engine.seeds = "batch"
-    stops = tasks.stop_ids(engine.tokenizer, source)
+    settings = settings_of(spec, tasks.stop_ids(engine.tokenizer, source))
+    if forbidden_first is not None:
+        settings = replace(settings, forbidden_first=(_one_token(engine.tokenizer, forbidden_first),))
     for number, suite in enumerate(suites):
         questions = tasks.questions(suite)
         prompts = encode_prompts(
@@ -65,7 +71,7 @@ def evaluate_policy(
             suite,
             questions,
             prompts,
-            passes(spec.samples_of(suite), settings_of(spec, stops), greedy=spec.greedy),
+            passes(spec.samples_of(suite), settings, greedy=spec.greedy),
             path,
             seed=seed,
             batch_size=spec.batch_size,
@@ -75,6 +81,13 @@ def evaluate_policy(
             ),
         )
     return summaries(tasks, suites, spec, read_samples(path))
+
+
+def _one_token(tokenizer: PreTrainedTokenizerBase, text: str) -> int:
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if len(ids) != 1:
+        raise BadInput(f"evaluate.direct_start {text!r} is {len(ids)} tokens of this model; want the text of one")
+    return ids[0]
 
 
 def summaries(
