@@ -89,6 +89,14 @@ class EvaluateSpec(Strict):
         return self.samples[suite]
 
 
+class CurveSpec(Strict):
+    """Held-out accuracy along a training (`repro.methods.curve`)."""
+
+    every: int = Field(ge=1, description="optimizer steps from one measurement to the next")
+    questions: int = Field(ge=1, description="of every suite, its first ones")
+    samples: int = Field(ge=1, description="per question, beside a greedy pass")
+
+
 class SearchSpec(Strict):
     """How a policy searches at test time; sampling is that of `evaluate`."""
 
@@ -136,6 +144,7 @@ class Profile(Strict):
     arms: dict[str, dict[str, Any]]  # overrides per arm
     evaluate: EvaluateSpec
     search: SearchSpec | None = None
+    curve: CurveSpec | None = None
     resources: ResourceSpec
 
 

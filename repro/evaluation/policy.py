@@ -1,6 +1,6 @@
 """Measures a policy's folder on a profile's suites: every answer stored as it comes, then one summary per suite."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ from transformers import PreTrainedTokenizerBase
 from repro.config import EvaluateSpec
 from repro.errors import BadInput
 from repro.evaluation.draw import draw_suite, encode_prompts, passes
-from repro.evaluation.engines import SamplingSettings, make_engine
+from repro.evaluation.engines import Engine, SamplingSettings, make_engine
 from repro.evaluation.scores import summarise
 from repro.evaluation.store import Sample, read_samples
-from repro.tasks.protocol import TaskSet
+from repro.tasks.protocol import Question, TaskSet
 
 
 def settings_of(spec: EvaluateSpec, stops: Sequence[int]) -> SamplingSettings:
@@ -55,13 +55,32 @@ def evaluate_policy(
     settings = settings_of(spec, tasks.stop_ids(engine.tokenizer, source))
     if forbidden_first is not None:
         settings = replace(settings, forbidden_first=(_one_token(engine.tokenizer, forbidden_first),))
-    for number, suite in enumerate(suites):
-        questions = tasks.questions(suite)
+    return answer(engine, tasks, asked(tasks, suites), spec, settings, seed=seed, path=path, report=report)
+
+
+def asked(tasks: TaskSet, suites: Sequence[str]) -> dict[str, Sequence[Question]]:
+    """All questions of the suites."""
+    return {suite: tasks.questions(suite) for suite in suites}
+
+
+def answer(
+    engine: Engine,
+    tasks: TaskSet,
+    questions: Mapping[str, Sequence[Question]],
+    spec: EvaluateSpec,
+    settings: SamplingSettings,
+    *,
+    seed: int,
+    path: Path,
+    report: Callable[[float, str], None],
+) -> dict[str, dict[str, Any]]:
+    """Answer the questions of every suite with a loaded engine; otherwise as `evaluate_policy`."""
+    for number, (suite, own) in enumerate(questions.items()):
         prompts = encode_prompts(
             engine.tokenizer,
             tasks,
             suite,
-            questions,
+            own,
             context_tokens=engine.context_tokens,
             new_tokens=spec.max_new_tokens,
         )
@@ -69,7 +88,7 @@ def evaluate_policy(
             engine,
             tasks,
             suite,
-            questions,
+            own,
             prompts,
             passes(spec.samples_of(suite), settings, greedy=spec.greedy),
             path,
@@ -77,10 +96,10 @@ def evaluate_policy(
             batch_size=spec.batch_size,
             seeds=spec.seeds,
             progress=lambda name, done, total, _, number=number: report(
-                (number + done / total) / len(suites), f"evaluating {name} {done}/{total}"
+                (number + done / total) / len(questions), f"evaluating {name} {done}/{total}"
             ),
         )
-    return summaries(tasks, suites, spec, read_samples(path))
+    return summaries(tasks, questions, spec, read_samples(path))
 
 
 def _one_token(tokenizer: PreTrainedTokenizerBase, text: str) -> int:
@@ -91,15 +110,12 @@ def _one_token(tokenizer: PreTrainedTokenizerBase, text: str) -> int:
 
 
 def summaries(
-    tasks: TaskSet, suites: Sequence[str], spec: EvaluateSpec, samples: Sequence[Sample]
+    tasks: TaskSet, questions: Mapping[str, Sequence[Question]], spec: EvaluateSpec, samples: Sequence[Sample]
 ) -> dict[str, dict[str, Any]]:
-    """The summaries of stored samples, by suite."""
+    """The summaries of stored samples, by suite; `questions`: those asked."""
     return {
         suite: summarise(
-            [sample for sample in samples if sample.suite == suite],
-            tasks.questions(suite),
-            spec.samples_of(suite),
-            tasks.classes,
+            [sample for sample in samples if sample.suite == suite], own, spec.samples_of(suite), tasks.classes
         )
-        for suite in suites
+        for suite, own in questions.items()
     }

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 
 from repro.bases import finetune
 from repro.bases.finetune import Example, FinetuneSpec, batch_loss, make_batches, make_examples, make_finetuned, rate_at
-from repro.bases.keep import RECORD, is_whole
+from repro.bases.keep import RECORD, WEIGHTS, is_whole
 from repro.errors import BadInput
 
 SPEC = {
@@ -178,7 +178,7 @@ def test_the_folder_is_whole_loadable_and_replaced_at_once(source, tmp_path):
     assert json.loads((out / RECORD).read_text()) == record
     assert is_whole(out) and not is_whole(source)
     assert fresh(out).num_parameters() == record["parameters"] and AutoTokenizer.from_pretrained(out).chat_template
-    with (out / finetune.WEIGHTS).open("ab") as handle:
+    with (out / WEIGHTS).open("ab") as handle:
         handle.write(b"x")
     assert not is_whole(out)
 
