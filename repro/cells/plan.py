@@ -95,13 +95,13 @@ def plan_cells(
         get_arm(name)
         if name not in experiment.arms:
             raise BadInput(f"arm {name!r} is not part of {experiment.id}; its arms: {', '.join(experiment.arms)}")
+        if not get_arm(name).measurable(profile):
+            raise BadInput(f"arm {name!r} forbids evaluate.direct_start, which profile {profile.name} does not set")
     for name in bases or []:
         if name not in profile.bases:
             raise BadInput(f"base {name!r} is not in profile {profile.name!r}; its bases: {', '.join(profile.bases)}")
     for name in profile.arms:
         get_arm(name)
-        if not get_arm(name).measurable(profile):
-            raise BadInput(f"arm {name!r} forbids evaluate.direct_start, which profile {profile.name} does not set")
     chosen = [
         get_arm(name) for name in experiment.arms if _planned(get_arm(name), profile) and (not arms or name in arms)
     ]
