@@ -117,9 +117,9 @@ def train(run: Training) -> Trained:
             raise BadInput(f"{run.where}: {str(error).splitlines()[0]}") from None
         _check_prompt(trainer, tokenizer, rows[0]["prompt"], run.where)
         resumable = run.checkpoints is not None and any(Path(output).glob("checkpoint-*"))
-        started, cpu_started = time.perf_counter(), time.process_time()
+        started = time.perf_counter()
         trainer.train(resume_from_checkpoint=resumable or None)
-        seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+        seconds = time.perf_counter() - started
     writer, *curves = writers
     record = {
         "form": resolve(run.method.form)(config) if run.method.form else None,
@@ -128,7 +128,6 @@ def train(run: Training) -> Trained:
         "reward_last": writer.rewards()[-1],
         "tokens": writer.rows[-1].get("num_tokens"),
         "seconds": seconds,
-        "cpu_seconds": cpu_seconds,
     }
     for curve in curves:
         completions = config.per_device_train_batch_size * config.steps_per_generation
