@@ -61,6 +61,7 @@ class TaskSpec(Strict):
     prompt: str = "chat"  # benchmark: a form of repro.tasks.benchmarks.prompts
     system: str = ""  # words: the chat's system line
     suites: dict[str, int]  # suite name -> number of questions (0 = all)
+    skip: int = Field(0, ge=0, description="procedural: questions of every suite passed over before the first")
 
 
 class EvaluateSpec(Strict):

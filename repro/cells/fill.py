@@ -17,7 +17,7 @@ from repro.bases.load import load_model, load_tokenizer
 from repro.cells.bases import base_source
 from repro.cells.cell import Cell
 from repro.cells.state import load_summary
-from repro.config import Profile
+from repro.config import Profile, TaskSpec
 from repro.device import decide, device_name
 from repro.errors import BadInput
 from repro.evaluation.draw import regrade_samples
@@ -45,6 +45,7 @@ def policy_dir(cell_id: str) -> Path:
 def run_cell(profile: Profile, cell: Cell, report: Report) -> None:
     """Train and measure one cell. Does nothing when it is done already; raises on bad input or divergence."""
     torch.set_num_threads(profile.resources.threads)
+    profile = profile.model_copy(update={"tasks": TaskSpec.model_validate(cell.spec["tasks"])})  # the cell's own
     folder, device = cell.folder, decide(profile.resources.device)
     with exclusive_lock(folder / "lock", f"cell {cell.id}"):
         if load_summary(cell) is not None:

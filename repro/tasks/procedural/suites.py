@@ -37,8 +37,9 @@ SUITES = {
 }
 
 
-def load_suite(name: str, questions: int) -> list[Problem]:
-    """The first `questions` distinct problems of a suite, families in turn; a shorter suite begins a longer one.
+def load_suite(name: str, questions: int, skip: int = 0) -> list[Problem]:
+    """The first `questions` distinct problems of a suite after `skip` of them, families in turn; a shorter suite begins
+    a longer one.
 
     Raises BadInput on an unknown suite or a count below one.
     """
@@ -49,12 +50,12 @@ def load_suite(name: str, questions: int) -> list[Problem]:
     suite = SUITES[name]
     problems: dict[str, Problem] = {}
     seed = 0
-    while len(problems) < questions:
+    while len(problems) < skip + questions:
         family = suite.families[len(problems) % len(suite.families)]
         problem = make_problem(family, suite.level, seed, split="eval")
         problems.setdefault(problem.key, problem)
         seed += 1
-    return list(problems.values())
+    return list(problems.values())[skip:]
 
 
 def training_problems(
