@@ -45,7 +45,7 @@ def policy_dir(cell_id: str) -> Path:
 def run_cell(profile: Profile, cell: Cell, report: Report) -> None:
     """Train and measure one cell. Does nothing when it is done already; raises on bad input or divergence."""
     torch.set_num_threads(profile.resources.threads)
-    profile = profile.model_copy(update={"tasks": TaskSpec.model_validate(cell.spec["tasks"])})  # the cell's own
+    profile = _as_measured(profile, cell)
     folder, device = cell.folder, decide(profile.resources.device)
     with exclusive_lock(folder / "lock", f"cell {cell.id}"):
         if load_summary(cell) is not None:
@@ -60,6 +60,11 @@ def run_cell(profile: Profile, cell: Cell, report: Report) -> None:
             else:
                 result = _measure(profile, cell, tasks, base, device, report)
         write_json(folder / "summary.json", _head(profile, cell, weights, env) | result)
+
+
+def _as_measured(profile: Profile, cell: Cell) -> Profile:
+    """The profile with the cell's own questions, which for development are others than the tables'."""
+    return profile.model_copy(update={"tasks": TaskSpec.model_validate(cell.spec["tasks"])})
 
 
 def _head(profile: Profile, cell: Cell, weights: str, env: dict[str, Any]) -> dict[str, Any]:
@@ -199,7 +204,7 @@ def regrade_cell(profile: Profile, cell: Cell) -> dict[str, int]:
 
     Returns changed verdicts per suite.
     """
-    summary = load_summary(cell)
+    summary, profile = load_summary(cell), _as_measured(profile, cell)
     if cell.spec["method"] == SEARCH:
         raise BadInput(f"cell {cell.id} is a search, whose curves need its trees; delete it and run the target again")
     path, names = cell.folder / SAMPLES, list(profile.tasks.suites)
