@@ -26,8 +26,8 @@ class BaseRef(Strict):
     """One base model of a table: where it comes from and whose role it plays."""
 
     role: str = Field("", description="the paper's base model in whose place it stands; empty: none")
-    kind: Literal["trained", "finetuned", "folder", "hub"]
-    spec: dict[str, Any] | None = None  # `trained`, `finetuned`: the fields of that recipe's BaseSpec
+    kind: Literal["trained", "programs", "finetuned", "folder", "hub"]
+    spec: dict[str, Any] | None = None  # of those made here: the fields of that recipe's BaseSpec
     model: str | None = None  # `folder`: its path; `hub`: the hub id
     revision: str | None = None  # `hub`: the pinned revision
     attn_implementation: Literal["sdpa", "eager", "flash_attention_2"] | None = None  # None: transformers' choice
@@ -36,7 +36,7 @@ class BaseRef(Strict):
     @property
     def made(self) -> bool:
         """Whether its weights are made here."""
-        return self.kind in ("trained", "finetuned")
+        return self.kind in ("trained", "programs", "finetuned")
 
     @model_validator(mode="after")
     def _one_source(self) -> "BaseRef":
@@ -52,8 +52,8 @@ class BaseRef(Strict):
 class TaskSpec(Strict):
     """What is trained on and what is measured."""
 
-    kind: Literal["procedural", "words", "benchmark"]
-    train_levels: list[str] = []  # procedural: levels of repro.tasks.procedural.families
+    kind: Literal["procedural", "words", "programs", "benchmark"]
+    train_levels: list[str] = []  # procedural, programs: levels of their generators
     train_families: list[str] = []  # procedural, words: families of their generators
     train_sets: dict[str, str] = {}  # benchmark: training set per base; `default` for the others
     hub_data: bool = False  # benchmark: download what no folder of benchmark files holds
