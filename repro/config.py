@@ -146,6 +146,7 @@ class Profile(Strict):
     evaluate: EvaluateSpec
     search: SearchSpec | None = None
     curve: CurveSpec | None = None
+    sweeps: dict[str, list[float]] = {}  # figure -> the values of its grid that are run; all where it is not named
     resources: ResourceSpec
 
 
