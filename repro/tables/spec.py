@@ -50,7 +50,8 @@ class SuiteColumn:
 class ClaimRow:
     """`better` is above `worse` on the average, on every base. Primary claims are Holm-corrected together.
 
-    scale of its size: `ratio` of the gains, or `share lost` of better's gain.
+    scale of its size: `ratio` of the gains, or `share lost` of better's gain. suites: those whose average decides, the
+    others have no say and it has no size; none at all: it is not tested. None: all suites.
     """
 
     id: str
@@ -59,6 +60,7 @@ class ClaimRow:
     worse: str
     primary: bool = False
     scale: str = RATIO
+    suites: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -109,13 +111,21 @@ def table_spec(profile: Profile, experiment: Experiment, command: str, suites: l
             ArmRow(arm.id, arm.title, arm.paper_method, "" if arm.built else arm.why_not or NOT_RUN_YET) for arm in arms
         ),
         suites=tuple(columns),
-        claims=tuple(ClaimRow(c.id, c.text, c.better, c.worse, c.primary, c.scale) for c in experiment.claims),
+        claims=tuple(
+            ClaimRow(c.id, c.text, c.better, c.worse, c.primary, c.scale, _ending_in(c.on, names) if c.on else None)
+            for c in experiment.claims
+        ),
         command=command,
         p_values=_calibrated(profile.name),
         reference=experiment.reference,
         outcome=experiment.outcome,
         margin=experiment.margin,
     )
+
+
+def _ending_in(parts: tuple[str, ...], suites: list[str]) -> tuple[str, ...]:
+    """The suites whose names end in one of some words: modten-far, words-far for "far"."""
+    return tuple(name for name in suites if name.rpartition("-")[2] in parts)
 
 
 def _paper_benchmark(suite: str) -> str | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.bench import mechanism
+from repro.config import closest
 from repro.errors import BadInput
 from repro.verbs.common import DONE, Parents, profile_of
 
@@ -14,7 +15,7 @@ WHAT = {
     "step": "ratio to stock TRL",
     "run": "wall time and memory of table1",
     "search": "MCTS beside plain samples",
-    "overhead": "GCPO's forms beside GRPO",
+    "overhead": "GCPO's forms and GC2PO beside GRPO",
     "fidelity": "its estimators beside the literal one",
     "mechanism": "what Upsilon and Psi do on a model and data of yours",
 }
@@ -32,6 +33,8 @@ def add(verbs: Any, parents: Parents) -> None:
     bench.add_argument("--rounds", type=int, default=9, help="overhead: measured steps per form (default 9)")
     close = "overhead: further rounds, at n = 8, of the forms that cost little more than GRPO (default 24)"
     bench.add_argument("--close-rounds", type=int, default=24, help=close)
+    one = "overhead: measure this form beside GRPO, not all of them; may be repeated"
+    bench.add_argument("--form", action="append", metavar="NAME", help=one)
     prompts = "overhead: prompts per step (default 16); mechanism: questions, from the top of the data (default 96)"
     bench.add_argument("--prompts", type=int, help=prompts)
     bench.add_argument("--keep", type=Path, metavar="DIR", help="run: keep its cells and weights in this new folder")
@@ -82,7 +85,7 @@ def _fidelity(args: argparse.Namespace) -> int:
 
 def _overhead(args: argparse.Namespace) -> int:
     from repro.bench.encodings import bench_encodings
-    from repro.bench.overhead import bench_overhead
+    from repro.bench.overhead import FORMS, bench_overhead
     from repro.bench.ratios import lines
     from repro.bench.step import save
     from repro.provenance import provenance
@@ -91,15 +94,22 @@ def _overhead(args: argparse.Namespace) -> int:
     if args.rounds < 1 or args.prompts < 1 or args.close_rounds < 0:
         given = f"--rounds {args.rounds}, --prompts {args.prompts}, --close-rounds {args.close_rounds}"
         raise BadInput(f"{given}: want at least 1, 1 and 0")
+    for form in args.form or []:
+        if form not in FORMS:
+            raise BadInput(f"--form {form!r} does not exist; {closest(form, list(FORMS))}")
+    if args.form and args.save:
+        raise BadInput(f"--save with --form {args.form[0]!r}: what is saved is the run of all forms; leave one out")
     result = bench_overhead(
         profile,
         sizes=sizes,
         rounds=args.rounds,
         prompts=args.prompts,
         close_rounds=args.close_rounds,
+        only=args.form,
         report=_report,
     )
-    result["encodings"] = bench_encodings(profile, report=_report)
+    if not args.form:
+        result["encodings"] = bench_encodings(profile, report=_report)
     if args.save:
         save(profile, "overhead", result)
     print(json.dumps({**result, "env": provenance()}, indent=1) if args.json else "\n".join(lines(result)))
