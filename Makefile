@@ -23,7 +23,7 @@ export TOKENIZERS_PARALLELISM := false
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env audit theory calibrate evaluate doctor list plan test clean reproduce-% publish-%
+.PHONY: help env audit theory calibrate premise evaluate doctor list plan test clean reproduce-% publish-%
 
 help: ## this list
 	@echo "make TARGET [PROFILE=smoke|micro|integrate|pretrained|gpu|paper] [BASE=model] [SEEDS=n] [ARMS=a,b] [JOBS=n] [SET=key=value]"
@@ -31,6 +31,7 @@ help: ## this list
 	@echo "  reproduce-table1   Table 1: paper | independent | ours      smoke 2 min, micro 32 min, gpu and paper: make plan"
 	@echo "  reproduce-table2   Table 2: the ablation and its controls   smoke 3 min, micro 20 min, gpu and paper: make plan"
 	@echo "  reproduce-table3   Table 3: search and votes at test time   smoke 3 min, micro 15 min, gpu and paper: make plan"
+	@echo "  reproduce-gc2po    GC2PO, a reconstruction, and controls    smoke 3 min, gpu and paper: make plan"
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
 	@echo
 	@echo "  times: two quiet cores, environment (about 3 minutes, once) aside. Tables not built yet: make list"
@@ -67,6 +68,9 @@ theory: $(STAMP) ## decide the paper's theorems exactly: results/paper/theory.md
 
 calibrate: $(STAMP) ## A/A calibration of the tables' intervals (about 6 min)
 	@$(REPRO) calibrate --profile $(PROFILE)
+
+premise: $(NEEDS) ## does GC2PO credit sound steps whatever the end? after reproduce-gc2po, whose base it reads (about 5 min)
+	@$(REPRO) bench premise --profile $(PROFILE)
 
 evaluate: $(STAMP) ## score a model: MODEL=folder or hub id, SUITE=aime24,math500,... or paper, ARGS=more options (its size decides)
 	@$(REPRO) evaluate --model "$(MODEL)" --suite "$(SUITE)" $(ARGS)
