@@ -36,8 +36,10 @@ def claims_markdown(table: Table1) -> list[str]:
 
 def _name(result: ClaimResult, head: Head) -> str:
     """better > worse, and on which suites where not on all."""
-    where = "" if result.suites is None else f", {' and '.join(result.suites) or 'no suite of this profile'} alone"
-    return f"{head.arms[result.better]} > {head.arms[result.worse]}{where}"
+    pair = f"{head.arms[result.better]} > {head.arms[result.worse]}"
+    if result.suites is None:
+        return pair
+    return f"{pair}, {' and '.join(result.suites)} alone" if result.suites else f"{pair}, on suites not in this profile"
 
 
 def _cell(result: ClaimResult, greedy: bool) -> str:

@@ -237,7 +237,7 @@ def test_a_claim_on_some_suites_is_decided_by_their_average_and_has_no_size():
 def test_a_claim_on_suites_that_a_profile_lacks_is_not_tested():
     none = on_suites()
     assert {claim.direction for claim in none.claims} == {"not tested"}
-    assert "GCPO > GRPO, no suite of this profile alone" in tables.to_markdown(none)
+    assert "GCPO > GRPO, on suites not in this profile (primary)" in tables.to_markdown(none)
 
 
 def test_suites_of_a_claim_are_those_whose_names_end_so():
