@@ -23,7 +23,7 @@ export TOKENIZERS_PARALLELISM := false
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env audit theory calibrate evaluate doctor list plan figures test clean reproduce-% publish-%
+.PHONY: help env audit theory calibrate premise evaluate doctor list plan figures test clean reproduce-% publish-%
 
 help: ## this list
 	@echo "make TARGET [PROFILE=smoke|micro|integrate|pretrained|gpu|paper] [BASE=model] [SEEDS=n] [ARMS=a,b] [JOBS=n] [SET=key=value]"
@@ -34,6 +34,7 @@ help: ## this list
 	@echo "  reproduce-figure4a Figure 4a: accuracy over alpha           smoke 2 min, micro 20 min, gpu and paper: make plan"
 	@echo "  reproduce-figure4b Figure 4b: accuracy over kappa           smoke 2 min, micro 12 min, gpu and paper: make plan"
 	@echo "  reproduce-figure4c Figure 4c: similarity in Upsilon         smoke 2 min, micro 7 min, gpu and paper: make plan"
+	@echo "  reproduce-gc2po    GC2PO, a reconstruction, and controls    smoke 3 min, gpu and paper: make plan"
 	@echo "  reproduce-all      every table and figure that is built     smoke 10 min, others: the sum of the above"
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
 	@echo
@@ -74,6 +75,9 @@ theory: $(STAMP) ## decide the paper's theorems exactly: results/paper/theory.md
 
 calibrate: $(STAMP) ## A/A calibration of the tables' intervals (about 6 min)
 	@$(REPRO) calibrate --profile $(PROFILE)
+
+premise: $(NEEDS) ## does GC2PO credit sound steps whatever the end? after reproduce-gc2po, whose base it reads (about 5 min)
+	@$(REPRO) bench premise --profile $(PROFILE)
 
 evaluate: $(STAMP) ## score a model: MODEL=folder or hub id, SUITE=aime24,math500,... or paper, ARGS=more options (its size decides)
 	@$(REPRO) evaluate --model "$(MODEL)" --suite "$(SUITE)" $(ARGS)

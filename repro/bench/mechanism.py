@@ -29,7 +29,7 @@ Report = Callable[[str], None]
 
 
 def add_arguments(bench: argparse.ArgumentParser) -> None:
-    """The options that this measurement has alone."""
+    """The options of this measurement; the premise of GC2PO has --n and --seed too."""
     group = bench.add_argument_group("mechanism")
     group.add_argument("--model", help="a folder or hub id")
     group.add_argument("--data", type=Path, metavar="FILE", help="JSON lines with 'prompt' and 'answer'")

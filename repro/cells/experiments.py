@@ -6,7 +6,17 @@ It is written before the run. Nothing here is a result.
 """
 
 from repro.cells.figures import FIGURE_ARMS, FIGURES
-from repro.cells.records import CONSTANT, EXPECTED, NO_KL, REFERENCE, SHARE_LOST, Arm, Claim, Experiment
+from repro.cells.records import (
+    CONSTANT,
+    EXPECTED,
+    NEW_TO_TRAINING,
+    NO_KL,
+    REFERENCE,
+    SHARE_LOST,
+    Arm,
+    Claim,
+    Experiment,
+)
 from repro.config import closest
 from repro.errors import BadInput
 
@@ -16,6 +26,16 @@ _SEARCHED = (
     ("gvpo", "GVPO", "GVPO"),
     ("drgrpo", "Dr.GRPO", "Dr.GRPO"),
     ("gcpo_expected", "GCPO expected", "GCPO"),
+)
+# GC2PO and its controls: id, title, what differs from the default
+_GC2PO = (
+    ("gc2po", "GC2PO reconstruction", {}),
+    ("gc2po_noncausal", "GC2PO, variance and entropy", {"episodic_reward": "non_causal"}),
+    ("gc2po_permuted", "GC2PO, permuted episodic reward", {"episodic_reward": "permuted"}),
+    ("gc2po_credit_only", "L2T credit alone", {"episodic_reward": "none"}),
+    ("gc2po_no_effectiveness", "GC2PO, w/o effectiveness", {"effectiveness_weight": 0.0}),
+    ("gc2po_no_robustness", "GC2PO, w/o robustness", {"robustness_weight": 0.0}),
+    ("gc2po_perturbation_0", "GC2PO, perturbation of size 0", {"perturbation_size": 0.0}),
 )
 
 ARMS = {
@@ -75,6 +95,10 @@ ARMS = {
         Arm("gcpo_constant", "GCPO expected, constant Upsilon", "gcpo", {**EXPECTED, **CONSTANT}),
         Arm("gcpo_shuffled", "GCPO expected, shuffled Upsilon", "gcpo", {**EXPECTED, "upsilon_control": "shuffled"}),
         Arm("gcpo_sign_aware", "GCPO expected, sign-aware", "gcpo", {**EXPECTED, "sign_rule": "sign_aware"}),
+        *(
+            Arm(name, title, "gc2po", overrides, paper_method="GC2PO" if name == "gc2po" else None)
+            for name, title, overrides in _GC2PO
+        ),
         # Each policy of Table 3 with search, and with votes over as many tokens
         *(
             arm
@@ -139,6 +163,27 @@ def _table3_claims() -> tuple[Claim, ...]:
     )  # fmt: skip
 
 
+def _gc2po_claims() -> tuple[Claim, ...]:
+    """GC2PO above GRPO and above its non-causal control, on the average and out of distribution; then its parts.
+
+    What it says of its own premise, that sound steps are credited whatever the end, is `bench premise`'s.
+    """
+    better = "ours, after the abstract: GC2PO beats GRPO"
+    causal = "ours, after its review: stability under perturbation is worth more than variance and entropy"
+    part = "ours: the episodic reward as it is beats "
+    rivals = (("grpo", better), ("gc2po_noncausal", causal))
+    return (
+        *(Claim(f"gc2po>{worse}", text, "gc2po", worse, primary=True) for worse, text in rivals),
+        *(Claim(f"gc2po>{worse} away", f"{text}, out of distribution", "gc2po", worse, primary=True, on=NEW_TO_TRAINING)
+          for worse, text in rivals),
+        Claim("gc2po>permuted", f"{part}the same values at other episodes", "gc2po", "gc2po_permuted"),
+        Claim("gc2po>credit_only", f"{part}none", "gc2po", "gc2po_credit_only"),
+        Claim("gc2po>no_effectiveness", f"{part}robustness alone", "gc2po", "gc2po_no_effectiveness"),
+        Claim("gc2po>no_robustness", f"{part}effectiveness alone", "gc2po", "gc2po_no_robustness"),
+        Claim("gc2po>perturbation_0", f"{part}a constant", "gc2po", "gc2po_perturbation_0"),
+    )  # fmt: skip
+
+
 EXPERIMENTS = {
     experiment.id: experiment
     for experiment in (
@@ -184,6 +229,16 @@ EXPERIMENTS = {
             paper_table="table3",
             built=True,
             role="DeepScaleR-1.5B",
+        ),
+        Experiment(
+            "gc2po",
+            "GC2PO, a reconstruction, with its non-causal control",
+            "table",
+            ("base", "grpo", *(name for name, _, _ in _GC2PO)),
+            _gc2po_claims(),
+            paper_table="gc2po",
+            built=True,
+            role="R1-Distill-7B",
         ),
         *FIGURES,
     )

@@ -38,6 +38,7 @@ PRIMARY_OUTCOME = "avg@k"  # the average over suites of avg@k decides; greedy pa
 EQUIVALENCE_MARGIN = 0.10  # of the gain of the reference arm over the base: arms closer than this are equivalent
 REFERENCE = "grpo"
 RATIO, SHARE_LOST = "ratio", "share lost"
+NEW_TO_TRAINING = ("far", "reworded")  # suites of longer problems, and of the same structure in other words
 # Overrides that several arms have: the form called expected, and parts of controls
 EXPECTED = {"estimator": "centroid", "eq13": "p_q"}
 CONSTANT = {"upsilon_control": "constant"}
@@ -53,6 +54,7 @@ class Claim:
     one-sided tests place it within EQUIVALENCE_MARGIN, else `undecided`. Size against the paper, on a scale that does
     not need equal tasks: `ratio`, gain(better) / gain(worse) over the own base, or `share lost`, the share of
     gain(better) that `worse`, which lacks a term, does not reach.
+    on: how the names of the suites end whose average decides, e.g. "far"; empty: the average over all suites.
     """
 
     id: str
@@ -61,6 +63,7 @@ class Claim:
     worse: str
     primary: bool = False  # fixed beforehand; Holm-corrected together with the other primary ones
     scale: str = RATIO
+    on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
