@@ -256,7 +256,7 @@ class CachedTextPolicy(PooledPolicy):
         waves: tuple[dict[Key, Key], ...] = ({}, {}, {})  # trunks, leaders, followers: each with what it is read after
         for key in dict.fromkeys(key for key in keys if key not in self._places):
             known = self._leaders.setdefault(max(self._heads, key=lambda head: _common(key, head)), [])
-            before = max(known, key=lambda other: _common(key, other), default=())  # noqa: B023
+            before = max(known, key=lambda other: _common(key, other), default=())
             wave = 0 if not known else 1 if before == known[0] else 2
             waves[wave][key] = before
             if wave < 2:
