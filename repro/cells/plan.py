@@ -6,6 +6,7 @@ from repro.cells.bases import base_identity, lineage, recipe_module
 from repro.cells.cell import Cell
 from repro.cells.experiments import Arm, Experiment, get_arm
 from repro.closure import code_hash
+from repro.cluster.settings import batch_as_prompts
 from repro.config import Profile
 from repro.errors import BadInput
 from repro.evaluation.engines import ENGINES
@@ -38,7 +39,10 @@ def training_values(profile: Profile, base: str, arm: Arm) -> dict[str, Any]:
     for this arm win over all.
     """
     shared = {**profile.train, **profile.bases[base].train} if get_method(arm.method).shared else {}
-    return {**shared, **arm.overrides, **profile.arms.get(arm.id, {})}
+    values = {**shared, **arm.overrides, **profile.arms.get(arm.id, {})}
+    if shared and profile.cluster is not None and profile.cluster.batch_of == "prompts":
+        return batch_as_prompts(values)
+    return values
 
 
 def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
@@ -60,6 +64,9 @@ def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
         "code": code_hash(code_roots(profile, base, arm)),
         "lock": lock_hash(),
     }
+    if profile.cluster is not None:  # how a training is spread moves its rounding, and its batch
+        cluster = profile.cluster
+        spec["cluster"] = {"ranks": cluster.ranks, **cluster.layout(base).model_dump()}
     if arm.search is not None:
         if profile.search is None:
             raise BadInput(f"profile {profile.name} has no section 'search'; arm {arm.id} needs one")

@@ -5,7 +5,9 @@ import json
 import sys
 from typing import Any
 
+from repro.errors import BadInput
 from repro.verbs.common import DONE, FAILED, Parents, clock, profile_of, target_of
+from repro.verbs.launch import why_no_cluster
 
 
 def add(verbs: Any, parents: Parents) -> None:
@@ -55,6 +57,8 @@ def plan_target(args: argparse.Namespace) -> int:
         print(f"{row['state']:<8} {row['cell']:<58} {clock(row['seconds']):>8}")
     for name, why in result["not_run"].items():
         print(f"{why:<8} {name}")
+    for line in result["wanting"]:
+        print(line)
     waiting = sum(row["state"] != "done" for row in result["cells"])
     print(
         f"{waiting} of {len(result['cells'])} cells to run: {result['work']:.2f} {result['unit']}, "
@@ -69,6 +73,8 @@ def run_target(args: argparse.Namespace) -> int:
     from repro.reporting.build import build_report
 
     profile, experiment, options = target_of(args)
+    if profile.cluster is not None:
+        raise BadInput(why_no_cluster(profile))
     outcome, cells = run(profile, experiment, options)
     report = build_report(profile, experiment, cells)
     print(report.as_json() if args.json else report.text)
