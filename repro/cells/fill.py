@@ -24,6 +24,7 @@ from repro.evaluation.draw import regrade_samples
 from repro.evaluation.policy import asked, evaluate_policy, summaries
 from repro.evaluation.store import read_samples, replace_samples
 from repro.files import exclusive_lock, read_json, sha256_text, write_json
+from repro.methods.checkpoints import is_main
 from repro.methods.registry import SEARCH, get_method
 from repro.methods.run import Curve, Report, Training
 from repro.paths import cache_dir
@@ -50,16 +51,14 @@ def run_cell(profile: Profile, cell: Cell, report: Report) -> None:
     with exclusive_lock(folder / "lock", f"cell {cell.id}"):
         if load_summary(cell) is not None:
             return
-        write_json(folder / "config.json", cell.spec)
-        env = {**provenance(), "threads": torch.get_num_threads(), "device": device_name(device)}
-        write_json(folder / "env.json", env)
+        env = record_environment(cell, device)
         base, weights = base_source(profile, cell.base)
         with make_taskset(profile.tasks) as tasks:
             if cell.spec["method"] == SEARCH:
                 result = _search(profile, cell, tasks, base, device, report)
             else:
                 result = _measure(profile, cell, tasks, base, device, report)
-        write_json(folder / "summary.json", _head(profile, cell, weights, env) | result)
+        write_json(folder / "summary.json", summary_head(profile, cell, weights, env) | result)
 
 
 def _as_measured(profile: Profile, cell: Cell) -> Profile:
@@ -67,7 +66,15 @@ def _as_measured(profile: Profile, cell: Cell) -> Profile:
     return profile.model_copy(update={"tasks": TaskSpec.model_validate(cell.spec["tasks"])})
 
 
-def _head(profile: Profile, cell: Cell, weights: str, env: dict[str, Any]) -> dict[str, Any]:
+def record_environment(cell: Cell, device: torch.device) -> dict[str, Any]:
+    """Write the cell's specification, and code and machine that run it; returns the latter."""
+    write_json(cell.folder / "config.json", cell.spec)
+    env = {**provenance(), "threads": torch.get_num_threads(), "device": device_name(device)}
+    write_json(cell.folder / "env.json", env)
+    return env
+
+
+def summary_head(profile: Profile, cell: Cell, weights: str, env: dict[str, Any]) -> dict[str, Any]:
     """What every summary says of its cell and of the run."""
     return {
         "cell_id": cell.id,
@@ -96,7 +103,7 @@ def _measure(
     source, record, share = base, None, 0.0
     if cell.trained:
         share = _TRAIN_SHARE
-        record = _train(profile, cell, tasks, base, device, lambda done, text: report(done * share, text))
+        record = train_policy(profile, cell, tasks, base, device, lambda done, text: report(done * share, text))
         source = policy_dir(cell.id)
     measured, cpu_measured = time.perf_counter(), time.process_time()
     suites = evaluate_policy(
@@ -122,13 +129,30 @@ def _measure(
     }
 
 
-def _train(
-    profile: Profile, cell: Cell, tasks: TaskSet, base: Path, device: torch.device, report: Report
-) -> dict[str, Any]:
-    """Train the cell's policy into `policy_dir`, unless it is there; returns what the summary says of it."""
+def trained_record(cell: Cell) -> dict[str, Any] | None:
+    """What the summary says of the cell's training, None while its policy is not there."""
     marker, target = cell.folder / _TRAINED, policy_dir(cell.id)
     if marker.exists() and target.is_dir() and weight_files(target):
         return read_json(marker, "record of the training")
+    return None
+
+
+def train_policy(
+    profile: Profile,
+    cell: Cell,
+    tasks: TaskSet,
+    base: Path,
+    device: torch.device,
+    report: Report,
+    stop: Path | None = None,
+) -> dict[str, Any]:
+    """Train the cell's policy into `policy_dir`, unless it is there; returns what the summary says of it.
+
+    Of several processes that train it together every one must call this. stop: as in `Training`.
+    """
+    known = trained_record(cell)
+    if known is not None:
+        return known
     started, cpu_started = time.perf_counter(), time.process_time()
     method, values = get_method(cell.spec["method"]), cell.spec["train"]
     keeps = values.get("save_strategy") == "steps"
@@ -148,14 +172,15 @@ def _train(
             checkpoints=checkpoints if keeps else None,
             attn_implementation=cell.spec["attn_implementation"],
             curve=_curve(profile, cell),
+            stop=stop,
         )
     )
-    trained.model.save_pretrained(target)
-    trained.tokenizer.save_pretrained(target)
+    trained.save(policy_dir(cell.id))
     spent = {"wall_seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu_started}
     record = trained.record | spent
-    write_json(marker, record)
-    shutil.rmtree(checkpoints, ignore_errors=True)  # the policy is whole
+    if is_main():
+        write_json(cell.folder / _TRAINED, record)
+        shutil.rmtree(checkpoints, ignore_errors=True)  # the policy is whole
     return record
 
 

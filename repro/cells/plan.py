@@ -7,6 +7,7 @@ from repro.cells.cell import Cell
 from repro.cells.experiments import get_arm
 from repro.cells.records import Arm, Experiment
 from repro.closure import code_hash
+from repro.cluster.settings import batch_as_prompts
 from repro.config import Profile
 from repro.errors import BadInput
 from repro.evaluation.engines import ENGINES
@@ -41,7 +42,10 @@ def training_values(profile: Profile, base: str, arm: Arm) -> dict[str, Any]:
     shared = {**profile.train, **profile.bases[base].train} if get_method(arm.method).shared else {}
     model = get_arm(arm.like) if arm.like else None
     inherited = {**model.overrides, **profile.arms.get(model.id, {})} if model else {}
-    return {**shared, **inherited, **arm.overrides, **profile.arms.get(arm.id, {})}
+    values = {**shared, **inherited, **arm.overrides, **profile.arms.get(arm.id, {})}
+    if shared and profile.cluster is not None and profile.cluster.batch_of == "prompts":
+        return batch_as_prompts(values)
+    return values
 
 
 def check_sweep(profile: Profile, experiment: Experiment) -> None:
@@ -81,6 +85,9 @@ def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
     }
     if arm.forced:
         spec["forbidden_first"] = profile.evaluate.direct_start
+    if profile.cluster is not None:  # how a training is spread moves its rounding, and its batch
+        cluster = profile.cluster
+        spec["cluster"] = {"ranks": cluster.ranks, **cluster.layout(base).model_dump()}
     if arm.search is not None:
         if profile.search is None:
             raise BadInput(f"profile {profile.name} has no section 'search'; arm {arm.id} needs one")

@@ -12,6 +12,7 @@ from repro.cells.plan import plan_cells
 from repro.cells.pool import Outcome, Task, run_pool
 from repro.cells.records import Experiment
 from repro.cells.state import load_summary, state
+from repro.cluster.preflight import check_cells, price, why_not
 from repro.config import Profile
 from repro.errors import BadInput
 from repro.files import exclusive_lock
@@ -32,8 +33,10 @@ class Options:
 
 
 def estimate_seconds(profile: Profile, cell: Cell) -> float:
-    """Seconds one cell takes by the profile's estimates."""
+    """Seconds one cell takes by the profile's estimates; on a cluster by tokens and throughput, GPUs added up."""
     cost = profile.resources
+    if profile.cluster is not None and "search" not in cell.spec:
+        return price(profile, cell).total * 3600
     scale = cost.base_cost.get(cell.base, 1.0)
     if "search" in cell.spec:
         return scale * cost.search_seconds
@@ -89,7 +92,12 @@ def plan(profile: Profile, experiment: Experiment, options: Options) -> dict:
     Raises BadInput for whatever `run` would refuse.
     """
     cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
-    check(profile, cells)
+    wanting = []
+    if profile.cluster is None:
+        check(profile, cells)
+    else:  # planned on a login node, before anything is fetched: what is missing is part of the plan
+        check_settings(profile, cells)
+        wanting = _wanting(profile, cells)
     rows = [{"cell": cell.id, "state": state(cell), "seconds": estimate_seconds(profile, cell)} for cell in cells]
     todo = [cell for cell, row in zip(cells, rows, strict=True) if row["state"] != "done"]
     missing = _missing_bases(profile, todo)
@@ -104,6 +112,7 @@ def plan(profile: Profile, experiment: Experiment, options: Options) -> dict:
         "work": work / 3600,
         "seconds_wall": work / (options.jobs or profile.resources.jobs),
         "unit": profile.resources.unit,
+        "wanting": wanting,
         "not_run": {name: ARMS[name].why_not for name in experiment.arms if not ARMS[name].built},
     }
 
@@ -160,8 +169,13 @@ def check(profile: Profile, cells: list[Cell]) -> None:
 
     Imports torch and TRL; when `run` calls it, once for all workers.
     """
+    check_settings(profile, cells)
+    check_data(profile, cells)
+
+
+def check_settings(profile: Profile, cells: list[Cell]) -> None:
+    """The part of `check` that needs no data."""
     from repro.methods.registry import get_method
-    from repro.tasks.build import make_taskset
 
     for cell in {cell.arm: cell for cell in cells if cell.trained}.values():
         where = f"profile {profile.name}, arm {cell.arm}"
@@ -177,9 +191,32 @@ def check(profile: Profile, cells: list[Cell]) -> None:
             raise BadInput(
                 f"evaluate.samples of {suite} is 1; want at least 2, or a table has no sampling noise to know"
             )
+    if profile.cluster is not None:
+        check_cells(profile, cells)
+
+
+def check_data(profile: Profile, cells: list[Cell]) -> None:
+    """The part of `check` that reads the suites and the training sets."""
+    from repro.tasks.build import make_taskset
+
     with make_taskset(profile.tasks) as tasks:
         for base in dict.fromkeys(cell.base for cell in cells if cell.trained):
             tasks.training_questions(base, 0, 1)
+
+
+def _wanting(profile: Profile, cells: list[Cell]) -> list[str]:
+    """What a cluster still lacks: what is to be fetched, and the cells that it cannot run, one line each."""
+    from repro.cluster.fetch import missing, needed
+
+    lines = [f"not launched: {cell.id}: {reason}" for cell in cells if (reason := why_not(profile, cell))]
+    try:
+        absent = missing(needed(profile, list(dict.fromkeys(cell.base for cell in cells))))
+    except BadInput as error:
+        return [*lines, str(error)]
+    return lines + [
+        f"not fetched: {each.kind} {each.repo} at {each.revision[:12]}; make fetch PROFILE={profile.name}"
+        for each in absent
+    ]
 
 
 def _tasks(profile: Profile, todo: list[Cell]) -> list[Task]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from repro.errors import BadInput
 from repro.verbs.common import DONE, FAILED, Parents, clock, options_of, profile_of, target_of
+from repro.verbs.launch import why_no_cluster
 
 if TYPE_CHECKING:
     from repro.cells.cell import Cell
@@ -63,6 +64,8 @@ def plan_target(args: argparse.Namespace) -> int:
         print(f"{row['state']:<8} {row['cell']:<58} {clock(row['seconds']):>8}")
     for name, why in result["not_run"].items():
         print(f"{why:<8} {name}")
+    for line in result["wanting"]:
+        print(line)
     waiting = sum(row["state"] != "done" for row in result["cells"])
     print(
         f"{waiting} of {len(result['cells'])} cells to run: {result['work']:.2f} {result['unit']}, "
@@ -78,6 +81,8 @@ def run_target(args: argparse.Namespace) -> int:
     if args.target == ALL:
         return _run_everything(args)
     profile, experiment, options = target_of(args)
+    if profile.cluster is not None:
+        raise BadInput(why_no_cluster(profile))
     outcome, cells = run(profile, experiment, options)
     status = _tell(outcome, cells)
     report = build_report(profile, experiment, cells)
