@@ -80,6 +80,9 @@ class EvaluateSpec(Strict):
     batch_size: int = Field(ge=1, description="rows generated together")
     greedy: bool = True
     engine: Literal["transformers", "vllm"] = "transformers"
+    direct_start: str | None = Field(
+        None, description="the token that begins an answer without steps; the row `base_worked` forbids it"
+    )
     seeds: Literal["sample", "batch"] = Field(
         "sample", description="who has a seed of its own: a sample, or a batch, which is faster on small models"
     )
@@ -91,6 +94,14 @@ class EvaluateSpec(Strict):
         if suite not in self.samples:
             raise BadInput(f"evaluate.samples has no number for suite {suite!r}; it has {', '.join(self.samples)}")
         return self.samples[suite]
+
+
+class CurveSpec(Strict):
+    """Held-out accuracy along a training (`repro.methods.curve`)."""
+
+    every: int = Field(ge=1, description="optimizer steps from one measurement to the next")
+    questions: int = Field(ge=1, description="of every suite, its first ones")
+    samples: int = Field(ge=1, description="per question, beside a greedy pass")
 
 
 class SearchSpec(Strict):
@@ -140,6 +151,7 @@ class Profile(Strict):
     arms: dict[str, dict[str, Any]]  # overrides per arm
     evaluate: EvaluateSpec
     search: SearchSpec | None = None
+    curve: CurveSpec | None = None
     resources: ResourceSpec
 
     @model_validator(mode="before")

@@ -4,16 +4,13 @@ A base is trained once and kept under a name that hashes its spec and the code t
 either makes a new base and never reuses an old one. Folders appear complete or not at all.
 """
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import platform
 import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,17 +21,18 @@ from safetensors import SafetensorError
 from transformers import GenerationConfig, Qwen2ForCausalLM
 
 from repro.bases import sft
+from repro.bases.keep import RECORD, is_whole, made_once, new_folder, torch_threads, weights_hash
 from repro.closure import code_hash
 from repro.errors import BadInput
-from repro.paths import cache_dir
-from repro.tasks.procedural.families import FAMILIES, LEVELS
+from repro.files import write_json
+from repro.paths import REPO_ROOT, cache_dir
+from repro.provenance import processor
+from repro.tasks.procedural.families import FAMILIES, LEVELS, REWORDED
 from repro.tasks.procedural.integration import CANDIDATE_ORDERS
 from repro.tasks.procedural.tokenizer import build_tokenizer
 
 Family = Literal[FAMILIES]
 Level = Literal[LEVELS]
-WEIGHTS = "model.safetensors"
-RECORD = "base.json"  # written last
 
 
 class BaseSpec(BaseModel):
@@ -67,6 +65,8 @@ class BaseSpec(BaseModel):
     )
     scatter: float = Field(0.0, ge=0, le=1, description="share of integration items whose candidates answer at random")
     fewest_candidates: int = Field(1, ge=1, le=9, description="integration items show this many to 9 candidates")
+    reworded_share: float = Field(0.0, ge=0, le=1, description="share of examples that ask in other words")
+    direct_share: float = Field(0.0, ge=0, le=1, description="share of examples that show the answer without steps")
     # budget and optimiser
     tokens: int = Field(gt=0, description="prompt and completion tokens of the whole training")
     batch_tokens: int = Field(gt=0, description="tokens of one step, padding included")
@@ -86,6 +86,8 @@ class BaseSpec(BaseModel):
             raise ValueError(f"{sizes}: want hidden a multiple of heads, heads of kv_heads, and an even head size")
         if sum(self.levels.values()) <= 0 or min(self.levels.values()) < 0:
             raise ValueError(f"levels {self.levels}: want weights >= 0, not all 0")
+        if self.reworded_share and set(self.families) - set(REWORDED):
+            raise ValueError(f"families {self.families}: with a reworded_share want some of {', '.join(REWORDED)}")
         if self.parent is not None and self.parent.shape != self.shape:
             raise ValueError(f"{self.name} continues {self.parent.name} but has another shape")
         return self
@@ -110,6 +112,8 @@ class BaseSpec(BaseModel):
             follow_from=self.follow_from,
             scatter=self.scatter,
             fewest_candidates=self.fewest_candidates,
+            reworded_share=self.reworded_share,
+            direct_share=self.direct_share,
         )
 
     @property
@@ -170,20 +174,6 @@ def base_path(spec: BaseSpec) -> Path:
     return cache_dir() / "bases" / f"{spec.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def weights_hash(folder: Path) -> str:
-    """SHA-256 of a base's weights file."""
-    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
-
-
-def is_whole(folder: Path) -> bool:
-    """Whether a folder holds a finished base whose weights are those its record names."""
-    try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        return record["weights_sha256"] == weights_hash(folder)
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, KeyError, TypeError):
-        return False
-
-
 def load_base(folder: Path) -> Qwen2ForCausalLM:
     """The model of a base folder, in float32. Raises BadInput with one line where the folder holds no whole base."""
     if not is_whole(folder):
@@ -199,17 +189,32 @@ def load_base(folder: Path) -> Qwen2ForCausalLM:
 def ensure_base(spec: BaseSpec, *, threads: int = 1, progress: Callable[[float, str], None] | None = None) -> Path:
     """The cached folder of a base, trained first if it is missing or damaged; its parents likewise.
 
-    Two processes that ask for one base train it once: the second waits.
+    Where BASES=train is not set, weights of the same recipe that come with the project take the place of a training:
+    another machine's would differ. Two processes that ask for one base make it once: the second waits.
     """
     folder = base_path(spec)
-    if is_whole(folder):
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(folder.with_name(f".{folder.name}.lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the holder dies
-        if not is_whole(folder):
+
+    def make() -> None:
+        shipped = None if os.environ.get("BASES") == "train" else shipped_base(folder.name)
+        if shipped is None:
             make_base(spec, folder, threads=threads, progress=progress)
-    return folder
+            return
+        with new_folder(folder) as temporary:
+            shutil.copytree(shipped, temporary, dirs_exist_ok=True)
+
+    return made_once(folder, make)
+
+
+def shipped_base(name: str) -> Path | None:
+    """The folder of a base that comes with the project, by the name of its cache folder; None if there is none.
+
+    Raises BadInput where its weights are not those of its record.
+    """
+    for folder in sorted((REPO_ROOT / "results" / "published").glob(f"*/bases/{name}")):
+        if not is_whole(folder):
+            raise BadInput(f"base {folder}: weights are not those of its {RECORD}; restore it, or set BASES=train")
+        return folder
+    return None
 
 
 def make_base(
@@ -222,14 +227,11 @@ def make_base(
     """
     parent_folder = None if spec.parent is None else ensure_base(spec.parent, threads=threads, progress=progress)
     started, cpu_started = time.perf_counter(), time.process_time()
-    with _threads(threads), _rng_kept():
+    with torch_threads(threads), torch.random.fork_rng(devices=[]):
         model = sft.build_model(spec.shape, spec.seed) if parent_folder is None else load_base(parent_folder)
         log = sft.train(model, spec.mixture, spec.settings, progress)
     tokenizer = build_tokenizer()
-    out_dir = Path(out_dir)
-    out_dir.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}.", dir=out_dir.parent))
-    try:
+    with new_folder(Path(out_dir)) as temporary:
         model.generation_config = GenerationConfig(
             do_sample=True,
             temperature=1.0,
@@ -254,42 +256,7 @@ def make_base(
             "threads": threads,
             "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
             "machine": platform.machine(),
+            "cpu": processor()[0],
         }
-        (temporary / RECORD).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        _swap_in(temporary, out_dir)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        write_json(temporary / RECORD, record)
     return record
-
-
-def _swap_in(temporary: Path, out_dir: Path) -> None:
-    """Put a complete folder in place of whatever is there; a reader never sees a half-written one."""
-    temporary.chmod(0o755)  # mkdtemp makes it private
-    if out_dir.exists():
-        discarded = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}.old.", dir=out_dir.parent))
-        os.replace(out_dir, discarded / "base")
-        os.replace(temporary, out_dir)
-        shutil.rmtree(discarded)
-    else:
-        os.replace(temporary, out_dir)
-
-
-@contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Run with that many torch threads, then as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextlib.contextmanager
-def _rng_kept() -> Iterator[None]:
-    """Leave torch's global generator as it was; training draws its own numbers."""
-    state = torch.get_rng_state()
-    try:
-        yield
-    finally:
-        torch.set_rng_state(state)

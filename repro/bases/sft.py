@@ -1,7 +1,9 @@
 """Supervised training of a small Qwen2-shaped model on worked solutions: examples, batches, optimisers, loop.
 
 Two kinds of example: a prompt with its worked solution (with slips), and an integration item: the prompt, candidates'
-final answers, then a worked solution whose final answer follows the candidates where enough of them agree.
+final answers, then a worked solution whose final answer follows the candidates where enough of them agree. Of either, a
+share drawn without regard to the question shows the answer alone: a model too small to compute it so learns that way of
+answering all the same, and reinforcement learning can discover that working steps pays.
 
 Does not: evaluate, read or write files, or use more than one process. The budget is counted in tokens, so equal
 arguments on one thread give equal weights.
@@ -19,7 +21,7 @@ from torch import Tensor
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from repro.bases.muon import Muon
-from repro.tasks.procedural.families import Problem, make_problem, work
+from repro.tasks.procedural.families import REWORDED, Problem, make_problem, work
 from repro.tasks.procedural.integration import integration_prompt
 from repro.tasks.procedural.tokenizer import BOS, EOS, PAD, VOCABULARY, split_words
 
@@ -87,6 +89,8 @@ class Mixture:
     follow_from: float | None = None
     scatter: float = 0.0
     fewest_candidates: int = 1
+    reworded_share: float = 0.0
+    direct_share: float = 0.0
 
 
 def simulated_answers(problem: Problem, rng: random.Random, fewest: int = 1, most: int = 9) -> list[str | None]:
@@ -143,7 +147,10 @@ def draw_example(mixture: Mixture, index: int) -> Example:
     """Example number `index` of a mixture; equal arguments give equal examples."""
     rng = random.Random(f"sft/{mixture.seed}/{index}")
     level = rng.choices(list(mixture.level_weights), list(mixture.level_weights.values()))[0]
-    problem = make_problem(rng.choice(mixture.families), level, rng.getrandbits(48), split="train")
+    family = rng.choice(mixture.families)
+    if mixture.reworded_share and rng.random() < mixture.reworded_share:
+        family = REWORDED[family]
+    problem = make_problem(family, level, rng.getrandbits(48), split="train")
     prompt, weight = problem.prompt, 1.0
     integrate = rng.random() < mixture.integration_share
     if integrate:
@@ -158,6 +165,8 @@ def draw_example(mixture: Mixture, index: int) -> Example:
         leader = leading_answer(answers, mixture.follow_from)
         weight = 1.0 if leader is None else weight  # measured: heavy own results teach not to follow
         solution = solution[: -len(own)] + (leader or own)
+    if mixture.direct_share and rng.random() < mixture.direct_share:
+        solution = solution[solution.index("#") :]
     start = encode(prompt)
     return Example(start + encode(solution + EOS), len(start), weight)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.bases.files import fingerprint, resolve_model
+from repro.bases.keep import RECORD, is_whole
 from repro.closure import code_hash
 from repro.config import Profile, check_finite
 from repro.errors import BadInput
@@ -14,7 +15,7 @@ from repro.paths import results_dir
 from repro.references import module_of, resolve
 
 Report = Callable[[float, str], None]
-# A recipe is a spec's class, in a module with resolve_bases, base_path, is_whole, ensure_base and RECORD.
+# A recipe is a spec's class, in a module with resolve_bases, base_path and ensure_base.
 RECIPES = {"trained": "repro.bases.make:BaseSpec", "finetuned": "repro.bases.finetune:BaseSpec"}
 _QUALITY = "repro.evaluation.base_quality:measure_base"
 _QUESTIONS = 40  # per suite, 8 answers each: a look at the base, not a row of a table
@@ -99,9 +100,9 @@ def base_source(profile: Profile, name: str) -> tuple[Path, str]:
         folder = resolve_model(ref.model, ref.revision)
         return folder, fingerprint(folder)
     folder = _of_recipe(ref.kind, "base_path")(base_specs(profile, ref.kind)[name])
-    if not _of_recipe(ref.kind, "is_whole")(folder):
+    if not is_whole(folder):
         raise BadInput(f"base {name}: {folder} has no whole weights; run the target again to make it")
-    return folder, read_json(folder / _of_recipe(ref.kind, "RECORD"), "base record")["weights_sha256"]
+    return folder, read_json(folder / RECORD, "base record")["weights_sha256"]
 
 
 def base_marker(profile: Profile, name: str) -> Path:
@@ -122,7 +123,7 @@ def make_profile_base(profile: Profile, name: str, marker: Path, report: Report)
     folder = _of_recipe(kind, "ensure_base")(
         spec, threads=profile.resources.threads, progress=lambda done, text: report(0.9 * done, text)
     )
-    record = read_json(folder / _of_recipe(kind, "RECORD"), "base record")
+    record = read_json(folder / RECORD, "base record")
     quality: dict[str, Any] = {}
     if profile.tasks.kind == "procedural":
         report(0.9, "measuring")

@@ -21,11 +21,11 @@ from repro.config import Profile
 from repro.device import decide, device_name
 from repro.errors import BadInput
 from repro.evaluation.draw import regrade_samples
-from repro.evaluation.policy import evaluate_policy, summaries
+from repro.evaluation.policy import asked, evaluate_policy, summaries
 from repro.evaluation.store import read_samples, replace_samples
 from repro.files import exclusive_lock, read_json, sha256_text, write_json
 from repro.methods.registry import SEARCH, get_method
-from repro.methods.run import Report, Training
+from repro.methods.run import Curve, Report, Training
 from repro.paths import cache_dir
 from repro.provenance import provenance
 from repro.references import resolve
@@ -101,6 +101,7 @@ def _measure(
         seed=cell.seed,
         path=cell.folder / SAMPLES,
         device=device,
+        forbidden_first=cell.spec.get("forbidden_first"),
         report=lambda done, text: report(share + (1 - share) * done, text),
     )
     train = record["wall_seconds"] if record else measured - started
@@ -136,6 +137,7 @@ def _train(
             where=f"profile {profile.name}, arm {cell.arm}",
             checkpoints=checkpoints if keeps else None,
             attn_implementation=cell.spec["attn_implementation"],
+            curve=_curve(profile, cell),
         )
     )
     trained.model.save_pretrained(target)
@@ -144,6 +146,13 @@ def _train(
     write_json(marker, record)
     shutil.rmtree(checkpoints, ignore_errors=True)  # the policy is whole
     return record
+
+
+def _curve(profile: Profile, cell: Cell) -> Curve | None:
+    """What is measured along the training, if the cell asks for it."""
+    if cell.spec.get("curve") is None:
+        return None
+    return Curve(tuple(profile.tasks.suites), profile.curve, profile.evaluate)
 
 
 def _search(
@@ -168,7 +177,7 @@ def _search(
     single = profile.evaluate.model_copy(update={"samples": 1})
     for kind, samples in answered.items():
         replace_samples(cell.folder / f"samples_{kind}.jsonl.zst", samples)
-        kinds[kind] = summaries(tasks, list(profile.tasks.suites), single, samples)
+        kinds[kind] = summaries(tasks, asked(tasks, list(profile.tasks.suites)), single, samples)
     return {
         "train": None,
         "suites": kinds["mcts"],
@@ -192,7 +201,7 @@ def regrade_cell(profile: Profile, cell: Cell) -> dict[str, int]:
         raise BadInput(f"samples {path} do not exist; run the cell first")
     with make_taskset(profile.tasks) as tasks:
         samples, changed = regrade_samples(tasks, names, stored)
-        suites = summaries(tasks, names, profile.evaluate, samples)
+        suites = summaries(tasks, asked(tasks, names), profile.evaluate, samples)
     if any(changed.values()) or suites != summary["suites"]:
         replace_samples(path, samples)
         write_json(cell.folder / "summary.json", {**summary, "suites": suites})

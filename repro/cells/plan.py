@@ -65,6 +65,8 @@ def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
         "code": code_hash(code_roots(profile, base, arm)),
         "lock": lock_hash(),
     }
+    if arm.forced:
+        spec["forbidden_first"] = profile.evaluate.direct_start
     if arm.search is not None:
         if profile.search is None:
             raise BadInput(f"profile {profile.name} has no section 'search'; arm {arm.id} needs one")
@@ -103,7 +105,11 @@ def plan_cells(
             raise BadInput(f"base {name!r} is not in profile {profile.name!r}; its bases: {', '.join(profile.bases)}")
     for name in profile.arms:
         get_arm(name)
-    chosen = [get_arm(name) for name in experiment.arms if _planned(get_arm(name)) and (not arms or name in arms)]
+        if not get_arm(name).measurable(profile):
+            raise BadInput(f"arm {name!r} forbids evaluate.direct_start, which profile {profile.name} does not set")
+    chosen = [
+        get_arm(name) for name in experiment.arms if _planned(get_arm(name), profile) and (not arms or name in arms)
+    ]
     return [
         make_cell(profile, base, arm, seed)
         for seed in range(count)
@@ -113,5 +119,5 @@ def plan_cells(
     ]
 
 
-def _planned(arm: Arm) -> bool:
-    return arm.built and arm.beside is None
+def _planned(arm: Arm, profile: Profile) -> bool:
+    return arm.built and arm.beside is None and arm.measurable(profile)

@@ -94,10 +94,10 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
 
 
 def arm_look(table: Table1, arm: str) -> dict[str, str]:
-    """Colour and marker of an arm, the same in every picture of its table; the base is a grey dot."""
-    if arm == table.head.base_arm:
-        return {"color": FAINT, "marker": "o"}
-    return look([name for name in table.head.arms if name != table.head.base_arm].index(arm))
+    """Colour and marker of an arm, the same in every picture of its table; checkpoints are grey."""
+    if arm in table.head.checkpoints:
+        return {"color": FAINT, "marker": "oD"[arm != table.head.base_arm]}
+    return look(table.head.trained.index(arm))
 
 
 def bar(axes: Axes, estimate: Estimate | Size, place: float, looks: dict[str, str]) -> None:

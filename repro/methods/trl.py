@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase, TrainerCallback
 from gcpo.trl_adapter import tokenize_prompts
 from repro.bases.load import load_model, load_tokenizer
 from repro.errors import BadInput
+from repro.methods.curve import CurveWriter
 from repro.methods.run import Report, Trained, Training
 from repro.references import resolve
 from repro.tasks.encoding import encode_prompt
@@ -100,6 +101,9 @@ def train(run: Training) -> Trained:
         config = run.settings(output)
         questions = run.tasks.training_questions(run.base, run.seed, rows_needed(config))
         rows = rows_of(run.tasks, questions)
+        writers = [MetricsWriter(run.folder / "metrics.jsonl", run.report)]
+        if run.curve is not None:
+            writers.append(CurveWriter(run, run.curve, stops, tokenizer))
         try:
             trainer = resolve(run.method.trainer)(
                 model=model,
@@ -107,16 +111,16 @@ def train(run: Training) -> Trained:
                 reward_funcs=make_reward(run.tasks, tokenizer, questions, stops),
                 train_dataset=Dataset.from_list(rows),
                 processing_class=tokenizer,
-                callbacks=[MetricsWriter(run.folder / "metrics.jsonl", run.report)],
+                callbacks=writers,
             )
         except ValueError as error:
             raise BadInput(f"{run.where}: {str(error).splitlines()[0]}") from None
         _check_prompt(trainer, tokenizer, rows[0]["prompt"], run.where)
-        writer = next(c for c in trainer.callback_handler.callbacks if isinstance(c, MetricsWriter))
         resumable = run.checkpoints is not None and any(Path(output).glob("checkpoint-*"))
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.process_time()
         trainer.train(resume_from_checkpoint=resumable or None)
-        seconds = time.perf_counter() - started
+        seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+    writer, *curves = writers
     record = {
         "form": resolve(run.method.form)(config) if run.method.form else None,
         "steps": len(writer.rows),
@@ -124,7 +128,11 @@ def train(run: Training) -> Trained:
         "reward_last": writer.rewards()[-1],
         "tokens": writer.rows[-1].get("num_tokens"),
         "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
     }
+    for curve in curves:
+        completions = config.per_device_train_batch_size * config.steps_per_generation
+        record["curve"] = curve.record(writer.rows, completions)
     return Trained(trainer.model, tokenizer, record)
 
 

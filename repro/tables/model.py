@@ -148,6 +148,12 @@ class Head:
     cells: tuple[str, ...]
     base_weights: dict[str, str]
     hours: float
+    checkpoints: tuple[str, ...] = ("base",)  # arms that no seed trains
+
+    @property
+    def trained(self) -> list[str]:
+        """The arms that are trained, in order."""
+        return [arm for arm in self.arms if arm not in self.checkpoints]
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,7 @@ class TableSpec:
     command: str
     p_values: bool
     base_arm: str = "base"
+    checkpoints: tuple[str, ...] = ("base",)  # rows that no seed trains: their evaluations are pooled
     reference: str = REFERENCE
     outcome: str = PRIMARY_OUTCOME
     margin: float = EQUIVALENCE_MARGIN
@@ -98,7 +99,8 @@ def table_spec(profile: Profile, experiment: Experiment, command: str, suites: l
         columns = [SuiteColumn(name, benchmark, False) for name, benchmark in zip(names, BENCHMARKS, strict=True)]
     else:
         columns = [SuiteColumn(name, None, False) for name in names]
-    arms = [get_arm(name) for name in experiment.arms]
+    arms = [arm for name in experiment.arms if (arm := get_arm(name)).measurable(profile)]
+    rows = {arm.id for arm in arms}
     return TableSpec(
         id=experiment.id,
         title=experiment.title,
@@ -108,8 +110,13 @@ def table_spec(profile: Profile, experiment: Experiment, command: str, suites: l
         arms=tuple(
             ArmRow(arm.id, arm.title, arm.paper_method, "" if arm.built else arm.why_not or NOT_RUN_YET) for arm in arms
         ),
+        checkpoints=tuple(arm.id for arm in arms if arm.method is None),
         suites=tuple(columns),
-        claims=tuple(ClaimRow(c.id, c.text, c.better, c.worse, c.primary, c.scale) for c in experiment.claims),
+        claims=tuple(
+            ClaimRow(c.id, c.text, c.better, c.worse, c.primary, c.scale)
+            for c in experiment.claims
+            if {c.better, c.worse} <= rows
+        ),
         command=command,
         p_values=_calibrated(profile.name),
         reference=experiment.reference,

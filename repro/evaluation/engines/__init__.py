@@ -28,7 +28,8 @@ class SamplingSettings:
     """How completions are drawn. Every field is passed explicitly; nothing comes from a model's generation config.
 
     temperature: 0 means greedy, and top_p, top_k, min_p then have no effect. top_k: 0 means off.
-    max_new_tokens: counts the end token. stop_token_ids: any of them ends a completion.
+    max_new_tokens: counts the end token. stop_token_ids: any of them ends a completion. forbidden_first: no completion
+    begins with one of them.
     """
 
     temperature: float
@@ -38,6 +39,7 @@ class SamplingSettings:
     repetition_penalty: float
     max_new_tokens: int
     stop_token_ids: tuple[int, ...]
+    forbidden_first: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,7 @@ class TransformersEngine:
                     max_new_tokens=settings.max_new_tokens,
                     eos_token_id=stops,
                     pad_token_id=pad,
+                    begin_suppress_tokens=list(settings.forbidden_first) or None,
                     **self._drawing(batch, settings),
                 ),
                 logits_processor=self._processors(batch, settings),

@@ -89,6 +89,8 @@ class VllmEngine:
         """See `repro.evaluation.engines.Engine`. In the order in which completions finish."""
         from vllm.inputs import TokensPrompt
 
+        if settings.forbidden_first:
+            raise BadInput("engine 'vllm' cannot forbid a first token; want engine 'transformers' for that row")
         engine = self._llm.llm_engine
         unfinished = {str(place): place for place in range(len(requests))}
         for name, place in unfinished.items():

@@ -28,6 +28,8 @@ SUITES = {
     for suite in (
         Suite("modten-easy", "e", ("rec", "shop", "lin"), "2-4 steps, all families"),
         Suite("modten-medium", "m", ("rec", "shop", "lin"), "4-6 steps, all families"),
+        Suite("modten-hard", "h", ("rec", "shop", "lin"), "7-9 steps, all families"),
+        Suite("modten-reworded", "m", ("rep", "bill", "find"), "4-6 steps, all families in other words"),
         Suite("modten-hard-recshop", "h", ("rec", "shop"), "7-9 steps, rec and shop"),
         Suite("modten-hard-lin", "h", ("lin",), "7-9 steps, lin"),
         Suite("modten-far", "o", ("rec", "shop", "lin"), "10-13 steps, all families"),

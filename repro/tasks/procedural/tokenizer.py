@@ -9,7 +9,15 @@ from repro.tasks.procedural.families import PRICES
 
 PAD, BOS, EOS, UNK, SEPARATOR = "<pad>", "<bos>", "<eos>", "<unk>", "|"
 _SPECIAL = [PAD, BOS, EOS, UNK]
-_FAMILY_WORDS = ["rec ", "shop ", "solve ", "chain "]  # a word carries its space: joining tokens gives the text back
+_FAMILY_WORDS = [
+    "rec ",
+    "shop ",
+    "solve ",
+    "chain ",
+    "rep ",
+    "bill ",
+    "find ",
+]  # a word carries its space: joining tokens gives the text back
 VOCABULARY = [*_SPECIAL, SEPARATOR, *"0123456789", *"+-*=;:,#@x", *_FAMILY_WORDS, *(f" {item}" for item in PRICES)]
 _WORD = r"<[a-z]+>|[a-z]+ | [a-z]+|."
 
