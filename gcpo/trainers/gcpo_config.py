@@ -192,7 +192,6 @@ class GCPOConfig(PaperGRPOConfig):
         bad = [f"{k} is {v!r}; want one of {_CHOICES[k]}" for k, v in values.items() if v not in _CHOICES[k]]
         sampled = self.estimator in ("mc", "literal", "teacher_forced")
         rules = [
-            (not math.isfinite(self.alpha), f"alpha is {self.alpha}; want a finite number, 2 in the paper"),
             (
                 not 0 < self.similarity_scale < math.inf,
                 f"similarity_scale is {self.similarity_scale}; want a positive length, 1 for sqrt(dim)",

@@ -8,7 +8,7 @@ from typing import Any
 from repro.bases.files import fingerprint, resolve_model
 from repro.bases.keep import RECORD, is_whole
 from repro.closure import code_hash
-from repro.config import Profile
+from repro.config import Profile, check_finite
 from repro.errors import BadInput
 from repro.files import read_json, sha256_text, write_json
 from repro.paths import results_dir
@@ -73,7 +73,25 @@ def _of_recipe(kind: str, name: str) -> Any:
 def base_specs(profile: Profile, kind: str) -> dict[str, Any]:
     """The specs of a profile's bases of one recipe, parents resolved. Raises BadInput for an impossible field."""
     tree = {name: ref.spec for name, ref in profile.bases.items() if ref.kind == kind}
-    return _of_recipe(kind, "resolve_bases")(tree) if tree else {}
+    specs = _of_recipe(kind, "resolve_bases")(tree) if tree else {}
+    for name, spec in specs.items():
+        try:
+            check_finite(spec.model_dump())  # a text such as "nan" is a number only here
+        except ValueError as error:
+            raise BadInput(f"base {name}: {error}") from None
+        if kind == "finetuned":
+            _check_families(name, spec.families)
+    return specs
+
+
+def _check_families(name: str, families: dict[str, float]) -> None:
+    """Raise BadInput for what a draw of word problems would only meet by chance, in the middle of the fine-tuning."""
+    from repro.tasks.words.suites import make_question
+
+    if min(families.values()) < 0 or sum(families.values()) <= 0:
+        raise BadInput(f"base {name}: families {families}: want weights of at least 0, not all 0")
+    for family in families:
+        make_question(family, "train", 0, 0)
 
 
 def base_source(profile: Profile, name: str) -> tuple[Path, str]:

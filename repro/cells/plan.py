@@ -33,6 +33,11 @@ def code_roots(profile: Profile, base: str, arm: Arm) -> tuple[str, ...]:
     return tuple(sorted(roots))
 
 
+def trains(arm: Arm) -> bool:
+    """Whether an arm trains a policy; if not, it measures or searches with one that is there."""
+    return arm.method not in (None, SEARCH)
+
+
 def training_values(profile: Profile, base: str, arm: Arm) -> dict[str, Any]:
     """The arguments of an arm's method on a base.
 
@@ -66,7 +71,7 @@ def check_sweep(profile: Profile, experiment: Experiment) -> None:
 
 def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
     """The cell of one base, arm and seed, with its resolved specification."""
-    trained = arm.method not in (None, SEARCH)
+    trained = trains(arm)
     spec = {
         "profile": profile.name,
         "base": {name: base_identity(profile, name) for name in lineage(profile, base)},
