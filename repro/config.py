@@ -101,7 +101,7 @@ class EvaluateSpec(Strict):
 class CurveSpec(Strict):
     """Held-out accuracy along a training (`repro.methods.curve`)."""
 
-    every: int = Field(ge=1, description="optimizer steps from one measurement to the next")
+    every: int = Field(ge=1, description="rollouts from one measurement to the next")
     questions: int = Field(ge=1, description="of every suite, its first ones")
     samples: int = Field(ge=1, description="per question, beside a greedy pass")
 
@@ -173,6 +173,9 @@ class ClusterSpec(Strict):
         return found
 
 
+_DEVELOPMENT_QUESTIONS = 40  # of every suite: a rate that differs by points shows, one that differs by tenths need not
+
+
 class Profile(Strict):
     """A whole profile: bases, tasks, training arguments, arms' overrides, evaluation, resources."""
 
@@ -190,6 +193,13 @@ class Profile(Strict):
     sweeps: dict[str, list[float]] = {}  # figure -> the values of its grid that are run; all where it is not named
     cluster: ClusterSpec | None = None
     resources: ResourceSpec
+
+    def for_development(self) -> "Profile":
+        """The same with a few questions of every suite that stand behind those of the tables."""
+        suites = self.tasks.suites
+        fewer = {name: min(count, _DEVELOPMENT_QUESTIONS) for name, count in suites.items()}
+        tasks = self.tasks.model_copy(update={"suites": fewer, "skip": max(suites.values())})
+        return self.model_copy(update={"tasks": tasks})
 
     @model_validator(mode="before")
     @classmethod

@@ -5,7 +5,7 @@ An arm is a method with overrides of its trainer's arguments. A profile says how
 It is written before the run. Nothing here is a result.
 """
 
-from repro.cells.figures import FIGURE_ARMS, FIGURES
+from repro.cells.figures import FIGURE_ARMS, FIGURES, RATE_ARMS, STUDIES
 from repro.cells.records import (
     CONSTANT,
     EXPECTED,
@@ -110,6 +110,7 @@ ARMS = {
             )
         ),
         *FIGURE_ARMS,
+        *RATE_ARMS,
     )
 }
 
@@ -241,6 +242,7 @@ EXPERIMENTS = {
             role="R1-Distill-7B",
         ),
         *FIGURES,
+        *STUDIES,
     )
 }
 

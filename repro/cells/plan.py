@@ -20,6 +20,7 @@ from repro.tasks.build import task_module
 CELL = ("repro.cells.fill",)
 SEARCH_CODE = ("repro.methods.search",)
 VALUE_CODE = ("repro.methods.search_value",)
+DEVELOPMENT_SEED = 1000  # the first of those that no table uses
 
 
 def code_roots(profile: Profile, base: str, arm: Arm) -> tuple[str, ...]:
@@ -47,7 +48,8 @@ def training_values(profile: Profile, base: str, arm: Arm) -> dict[str, Any]:
     shared = {**profile.train, **profile.bases[base].train} if get_method(arm.method).shared else {}
     model = get_arm(arm.like) if arm.like else None
     inherited = {**model.overrides, **profile.arms.get(model.id, {})} if model else {}
-    values = {**shared, **inherited, **arm.overrides, **profile.arms.get(arm.id, {})}
+    multiples = {name: factor * shared[name] for name, factor in arm.multiples.items()}
+    values = {**shared, **inherited, **arm.overrides, **multiples, **profile.arms.get(arm.id, {})}
     if shared and profile.cluster is not None and profile.cluster.batch_of == "prompts":
         return batch_as_prompts(values)
     return values
@@ -62,15 +64,19 @@ def check_sweep(profile: Profile, experiment: Experiment) -> None:
         for series in experiment.sweep.series:
             for value, arm in series.arms.items():
                 given = training_values(profile, base, get_arm(arm)).get(setting, experiment.sweep.unset)
-                if given != value:
+                wanted = value * profile.train[setting] if experiment.sweep.multiple else value
+                if given != wanted:
                     raise BadInput(
                         f"{experiment.id}: arm {arm} stands at {setting} {value}, and profile {profile.name} gives it "
                         f"{given}; leave {setting} out of arms.{arm}"
                     )
 
 
-def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
-    """The cell of one base, arm and seed, with its resolved specification."""
+def make_cell(profile: Profile, base: str, arm: Arm, seed: int, *, curve: bool = False) -> Cell:
+    """The cell of one base, arm and seed, with its resolved specification.
+
+    curve: whether held-out accuracy is measured along its training.
+    """
     trained = trains(arm)
     spec = {
         "profile": profile.name,
@@ -88,6 +94,8 @@ def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
         "code": code_hash(code_roots(profile, base, arm)),
         "lock": lock_hash(),
     }
+    if curve and trained:
+        spec["curve"] = profile.curve.model_dump()
     if arm.forced:
         spec["forbidden_first"] = profile.evaluate.direct_start
     if profile.cluster is not None:  # how a training is spread moves its rounding, and its batch
@@ -133,13 +141,16 @@ def plan_cells(
             raise BadInput(f"base {name!r} is not in profile {profile.name!r}; its bases: {', '.join(profile.bases)}")
     for name in profile.arms:
         get_arm(name)
+    if lacking := experiment.lacks(profile):
+        raise BadInput(lacking)
     check_sweep(profile, experiment)
     chosen = [
         get_arm(name) for name in experiment.arms if _planned(get_arm(name), profile) and (not arms or name in arms)
     ]
+    first, measured = (DEVELOPMENT_SEED, profile.for_development()) if experiment.development else (0, profile)
     return [
-        make_cell(profile, base, arm, seed)
-        for seed in range(count)
+        make_cell(measured, base, arm, seed, curve=experiment.curve)
+        for seed in range(first, first + count)
         for base in experiment.bases(profile)
         if not bases or base in bases
         for arm in chosen

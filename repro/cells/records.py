@@ -28,6 +28,7 @@ class Arm:
     forced: bool = False  # the base, never beginning with `evaluate.direct_start`
     paper_method: str | None = None  # the `method` label of the paper's row it stands beside
     like: str | None = None
+    multiples: dict[str, float] = field(default_factory=dict)  # arguments as multiples of the profile's shared ones
 
     def measurable(self, profile: Profile) -> bool:
         """Whether the profile has what the row needs."""
@@ -102,6 +103,7 @@ class Sweep:
     series: tuple[Series, ...]
     best: float | str | None = None
     unset: float | str | None = None
+    multiple: bool = False  # values are multiples of the profile's shared one
     void: tuple[float, ...] = ()
     marked: tuple[float, ...] = ()
 
@@ -137,6 +139,16 @@ class Experiment:
     draw: str = ""
     sweep: Sweep | None = None
     files: tuple[str, ...] = ()
+    curve: bool = False  # held-out accuracy is measured along every training
+    development: bool = False  # on seeds and questions that no table uses
+
+    def lacks(self, profile: Profile) -> str:
+        """What the profile would need for it, in one line; empty if nothing is missing."""
+        if self.curve and profile.curve is None:
+            return f"{self.id} needs a section 'curve', which profile {profile.name} does not have"
+        if self.development and profile.tasks.kind != "procedural":
+            return f"{self.id} needs development questions, which tasks of kind {profile.tasks.kind!r} do not have"
+        return ""
 
     def bases(self, profile: Profile) -> list[str]:
         """Names of the profile's bases that it compares on; the first one where none plays the role."""

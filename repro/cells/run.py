@@ -85,7 +85,9 @@ def target_status(profile: Profile) -> list[dict]:
             "built": experiment.built,
             "note": experiment.note,
         }
-        if experiment.built:
+        if lacking := experiment.lacks(profile):
+            row |= {"built": False, "note": lacking}
+        elif experiment.built:
             counts = dict.fromkeys(("done", "running", "failed", "waiting"), 0)
             running = []
             for cell in plan_cells(profile, experiment.in_profile(profile)):
@@ -155,7 +157,7 @@ def run_all(profile: Profile, options: Options) -> tuple[Outcome, dict[str, list
     cells = {
         experiment.id: plan_cells(profile, experiment.in_profile(profile), options.seeds)
         for experiment in EXPERIMENTS.values()
-        if experiment.built
+        if experiment.built and not experiment.lacks(profile)
     }
     once = {cell.id: cell for planned in cells.values() for cell in planned}
     return fill(profile, list(once.values()), options), cells

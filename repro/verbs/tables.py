@@ -130,7 +130,9 @@ def redraw(args: argparse.Namespace) -> int:
     from repro.reporting.build import build_report
 
     profile, files = profile_of(args), []
-    for experiment in (each.in_profile(profile) for each in EXPERIMENTS.values() if each.built):
+    for experiment in (
+        each.in_profile(profile) for each in EXPERIMENTS.values() if each.built and not each.lacks(profile)
+    ):
         cells = plan_cells(profile, experiment)
         if any(load_summary(cell) is not None for cell in cells):
             files += build_report(profile, experiment, cells, force=True).files
