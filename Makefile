@@ -88,6 +88,7 @@ doctor: $(STAMP) ## check versions, threads, memory, disk, GPU (seconds)
 test: $(STAMP) $(WEIGHTS) ## all tests (about 10 min on two cores)
 	@$(BIN)/ruff check gcpo repro tests notebooks examples
 	@$(BIN)/ruff format --check --quiet gcpo repro tests notebooks examples
+	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests
 
 clean: ## remove the environment and caches; results stay
