@@ -7,6 +7,7 @@ from repro.tasks.protocol import TaskSet
 KINDS = {
     "procedural": "repro.tasks.procedural.taskset:ProceduralTasks",
     "words": "repro.tasks.words.taskset:WordTasks",
+    "rehearsal": "repro.tasks.benchmarks.rehearsal:RehearsalTasks",
     "benchmark": "repro.tasks.benchmarks.taskset:BenchmarkTasks",
 }
 

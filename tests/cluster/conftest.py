@@ -1,0 +1,33 @@
+"""What the cluster tests share: paths, and a clear reason where this machine lacks what a test needs."""
+
+import importlib.util
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+REPO_ROOT = Path(__file__).parents[2]
+
+
+def needs_deepspeed() -> pytest.MarkDecorator:
+    """Skip with what is missing: DeepSpeed itself, or the compiler for its communicator on a CPU."""
+    lacking = [name for name in ("g++", "ninja") if shutil.which(name) is None]
+    if importlib.util.find_spec("deepspeed") is None:
+        lacking.append("deepspeed")
+    return pytest.mark.skipif(bool(lacking), reason=f"not installed: {', '.join(lacking)}; `make test-cluster` does")
+
+
+@pytest.fixture
+def alone() -> dict[str, str]:
+    """The environment of a program that must not see a GPU, a network, or this run's folders."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("GCPO_", "SLURM_", "HF_"))}
+    return kept | {
+        "PYTHONPATH": str(REPO_ROOT),
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
