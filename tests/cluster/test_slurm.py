@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import REPO_ROOT
 from local_slurm import missing, slurm
+from support import REPO_ROOT
 
 from repro.cluster.site import EXAMPLE
 

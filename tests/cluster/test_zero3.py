@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import REPO_ROOT, needs_deepspeed
 from replay_worker import FORMS, RATE, STEPS, update_of
+from support import REPO_ROOT, alone, needs_deepspeed
 
 WORKER = Path(__file__).with_name("replay_worker.py")
 # DeepSpeed's file for a CPU: what the committed one has, without overlapping streams, which a CPU does not have
@@ -49,10 +49,8 @@ def extensions(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @needs_deepspeed()
 @pytest.mark.parametrize("form", FORMS)
-def test_zero3_equals_ddp_equals_one_process(
-    form: str, tiny_model_dir: Path, tmp_path: Path, alone: dict[str, str], extensions: str
-) -> None:
-    environment = alone | {"TORCH_EXTENSIONS_DIR": extensions}
+def test_zero3_equals_ddp_equals_one_process(form: str, tiny_model_dir: Path, tmp_path: Path, extensions: str) -> None:
+    environment = alone() | {"TORCH_EXTENSIONS_DIR": extensions}
     found, updates = {}, {}
     for mode, ranks in (("one", 1), ("ddp", 2), ("zero3", 2)):
         folder = tmp_path / mode

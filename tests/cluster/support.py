@@ -1,14 +1,12 @@
-"""What the cluster tests share: paths, and a clear reason where this machine lacks what a test needs."""
+"""What the cluster tests share: where the checkout is, and a clear reason where this machine lacks what a test needs."""
 
 import importlib.util
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 REPO_ROOT = Path(__file__).parents[2]
 
 
@@ -17,10 +15,9 @@ def needs_deepspeed() -> pytest.MarkDecorator:
     lacking = [name for name in ("g++", "ninja") if shutil.which(name) is None]
     if importlib.util.find_spec("deepspeed") is None:
         lacking.append("deepspeed")
-    return pytest.mark.skipif(bool(lacking), reason=f"not installed: {', '.join(lacking)}; `make test-cluster` does")
+    return pytest.mark.skipif(bool(lacking), reason=f"not installed: {', '.join(lacking)}; see make test-cluster")
 
 
-@pytest.fixture
 def alone() -> dict[str, str]:
     """The environment of a program that must not see a GPU, a network, or this run's folders."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("GCPO_", "SLURM_", "HF_"))}
