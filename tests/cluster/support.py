@@ -1,4 +1,4 @@
-"""What the cluster tests share: where the checkout is, and a clear reason where this machine lacks what a test needs."""
+"""What the cluster tests share: where the checkout is, and what this machine lacks for a test."""
 
 import importlib.util
 import os

@@ -18,7 +18,9 @@ ZERO3 = json.loads((REPO_ROOT / "repro" / "cluster" / "zero3.json").read_text())
 RELATIVE, UPDATE = 1e-5, 1e-3
 
 
-def start(mode: str, ranks: int, folder: Path, environment: dict[str, str], *arguments: str) -> None:
+def start(
+    mode: str, ranks: int, folder: Path, environment: dict[str, str], *arguments: str, stop_after: int = 0
+) -> None:
     """Run the worker in `ranks` processes: alone, under torchrun, or under accelerate with ZeRO-3."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -35,7 +37,7 @@ def start(mode: str, ranks: int, folder: Path, environment: dict[str, str], *arg
         head += ["--num_processes", str(ranks), "--num_machines", "1", "--main_process_port", port]
         head += ["--mixed_precision", "no", "--dynamo_backend", "no"]
     done = subprocess.run(
-        [*head, str(WORKER), *arguments, str(folder), str(ranks)],
+        [*head, str(WORKER), *arguments, str(folder), str(ranks), str(stop_after)],
         env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
@@ -72,3 +74,27 @@ def test_zero3_equals_ddp_equals_one_process(form: str, tiny_model_dir: Path, tm
                 assert mine["causal_kl/k3"] == pytest.approx(wanted["causal_kl/k3"], rel=1e-3), mode
         assert (updates[mode] - one).norm() <= UPDATE * one.norm(), mode
         assert torch.isfinite(updates[mode]).all()
+
+
+@needs_deepspeed()
+@pytest.mark.parametrize("form", ["grpo", "gcpo_mc"])
+def test_a_stopped_zero3_run_goes_on_to_the_numbers_of_an_undisturbed_one(
+    form: str, tiny_model_dir: Path, tmp_path: Path, extensions: str
+) -> None:
+    environment = alone() | {"TORCH_EXTENSIONS_DIR": extensions}
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    records = {}
+    for folder, stops in ((whole, (0,)), (cut, (1, 0))):
+        folder.mkdir()
+        for stop_after in stops:
+            start("zero3", 2, folder, environment, form, str(tiny_model_dir), stop_after=stop_after)
+            records[folder, stop_after] = json.loads((folder / "rank0.json").read_text())
+    assert [entry["step"] for entry in records[cut, 1]["logs"]] == [1]
+    again = records[cut, 0]
+    assert again["resumed_from"] == "checkpoint-1"
+    for mine, wanted in zip(again["logs"], records[whole, 0]["logs"], strict=True):
+        assert mine["loss"] == pytest.approx(wanted["loss"], rel=RELATIVE, abs=RELATIVE)
+        assert mine["grad_norm"] == pytest.approx(wanted["grad_norm"], rel=RELATIVE)
+    undisturbed = update_of(tiny_model_dir, whole / "final")
+    difference = update_of(tiny_model_dir, cut / "final") - undisturbed
+    assert difference.norm() <= UPDATE * undisturbed.norm()
