@@ -21,9 +21,11 @@ from repro.provenance import provenance
 from repro.reporting.coverage import COVERED, coverage_of, older_versions, published_folder, take_over
 
 LEDGER = REPO_ROOT / "results" / "ledger.csv"
+# of a cell that a cluster trained; measured_over_planned is the planner's error
+_COSTS = ("gpu_hours", "tokens_per_second", "mfu", "measured_over_planned")
 _COLUMNS = (
     "cell", "profile", "target", "base", "arm", "seed", "commit", "lock", "code", "cpu", "device",
-    "train_seconds", "evaluate_seconds", "peak_mib", "status",
+    "train_seconds", "evaluate_seconds", "peak_mib", "status", *_COSTS,
 )  # fmt: skip
 _RECORDS = ("summary.json", "config.json", "env.json")
 
@@ -146,6 +148,7 @@ def _write_ledger(experiment: Experiment, finished: list[tuple[Cell, dict, dict]
             "evaluate_seconds": f"{summary['seconds']['evaluate']:.1f}",
             "peak_mib": f"{summary['peak_mib']:.0f}",
             "status": "done",
+            **{name: f"{value:.4g}" for name in _COSTS if (value := summary.get("cost", {}).get(name)) is not None},
         }
     LEDGER.parent.mkdir(exist_ok=True)
     temporary = LEDGER.with_suffix(".tmp")
