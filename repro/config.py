@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from repro.errors import BadInput
 
@@ -153,6 +153,18 @@ class Profile(Strict):
     search: SearchSpec | None = None
     curve: CurveSpec | None = None
     resources: ResourceSpec
+    _sets: tuple[str, ...] = PrivateAttr(())
+    _given_base: str | None = PrivateAttr(None)
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """What `--set` changed in the file's values, as KEY=VALUE."""
+        return self._sets
+
+    @property
+    def given_base(self) -> str | None:
+        """The model that `--base` put in the place of the profile's bases."""
+        return self._given_base
 
     @model_validator(mode="before")
     @classmethod
@@ -177,9 +189,12 @@ def profile_names() -> list[str]:
 
 
 def closest(name: str, known: list[str]) -> str:
-    """`; did you mean 'x'?` if something similar is known, and the list of what is known."""
+    """`did you mean 'x'?` if something similar is known, all that `name` begins if several; then what is known."""
+    family = [each for each in known if each.startswith(f"{name}_")]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
+    if name and len(family) > 1:
+        hint = f"did you mean one of {', '.join(family)}? "
     return f"{hint}known: {', '.join(known)}"
 
 
@@ -198,9 +213,11 @@ def load_profile(name: str, overrides: Sequence[str] = (), *, base: str | None =
     if base is not None:
         tree["bases"] = {model_name(base): _given_base(base)}
     try:
-        return Profile.model_validate(tree)
+        profile = Profile.model_validate(tree)
     except ValidationError as error:
         raise BadInput(f"{path.name}: {_first_fault(error)}") from None
+    profile._sets, profile._given_base = tuple(overrides), base
+    return profile
 
 
 def _first_fault(error: ValidationError) -> str:
@@ -209,7 +226,9 @@ def _first_fault(error: ValidationError) -> str:
     if first["type"] == "value_error":  # of a validator of ours, whose message says all
         return ": ".join([*[".".join(map(str, first["loc"]))][: len(first["loc"])], str(first["ctx"]["error"])])
     found = repr(first["input"])
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']} (got {found if len(found) <= 80 else found[:77] + '...'})"
+    return (
+        f"{'.'.join(map(str, first['loc']))}: {first['msg']} (got {found if len(found) <= 80 else found[:77] + '...'})"
+    )
 
 
 def model_name(model: str) -> str:

@@ -61,7 +61,9 @@ class Method:
         except (ValueError, TypeError, ArithmeticError, NotImplementedError, ImportError) as error:
             raise BadInput(f"{where}: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from None
         if self.trainer and config.max_steps < 1:
-            raise BadInput(f"{where}: max_steps is {config.max_steps}; want at least 1: it decides how much data is read")
+            raise BadInput(
+                f"{where}: max_steps is {config.max_steps}; want at least 1: it decides how much data is read"
+            )
         return config
 
 

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from repro.cells.experiments import Experiment
 from repro.cells.plan import Cell
@@ -13,6 +13,7 @@ from repro.files import canonical_json, read_json, sha256_text, write_json
 from repro.paper import PAPER_DIR, load_table
 from repro.paths import REPO_ROOT, results_dir
 from repro.reporting.footnotes import generation_notes, retest_notes
+from repro.reporting.variant import PLAIN, Variant, variant_of
 from repro.tables import (
     answered_by,
     build_table1,
@@ -31,6 +32,7 @@ _REPORTING_CODE = (
     "repro/figures/*.py",
     "repro/reporting/footnotes.py",
     "repro/reporting/build.py",
+    "repro/reporting/variant.py",
     "repro/notebooks.py",
     "notebooks/table.py",
 )
@@ -48,21 +50,16 @@ class Report:
         return json.dumps({"files": self.files, "verdicts": self.verdicts}, indent=1)
 
 
-def make_command(profile: Profile, experiment: Experiment, seeds: int) -> str:
-    """The line that reproduces the table."""
-    return f"make reproduce-{experiment.id} PROFILE={profile.name} SEEDS={seeds}"
-
-
 def build_report(profile: Profile, experiment: Experiment, cells: list[Cell], *, force: bool = False) -> Report:
     """Build table, figure and notebook of a user's own run from its finished cells, unless nothing changed since they
-    were built.
+    were built. A variant of the profile's run has its files in a folder of its own.
 
     Raises BadInput for a damaged record or cells that cannot be compared.
     """
-    folder = results_dir(profile.name)
     summaries = [summary for cell in cells if (summary := load_summary(cell)) is not None]
     seeds = len({cell.seed for cell in cells})
-    return _build(profile, experiment, summaries, seeds, folder, kind="local", force=force)
+    variant = variant_of(profile, experiment, cells)
+    return _build(profile, experiment, summaries, seeds, kind="local", force=force, variant=variant)
 
 
 def build_published(profile: Profile, experiment: Experiment) -> Report:
@@ -71,7 +68,7 @@ def build_published(profile: Profile, experiment: Experiment) -> Report:
     summaries = [read_json(path, "published summary") for path in sorted((folder / "cells").glob("*/summary.json"))]
     bases = experiment.bases(profile)
     chosen = [each for each in summaries if each["arm"] in experiment.arms and each["base"] in bases]
-    return _build(profile, experiment, chosen, len({s["seed"] for s in chosen}), folder, kind="published", force=True)
+    return _build(profile, experiment, chosen, len({s["seed"] for s in chosen}), kind="published", force=True)
 
 
 def notebook_name(target: str, profile: str) -> str:
@@ -80,9 +77,18 @@ def notebook_name(target: str, profile: str) -> str:
 
 
 def _build(
-    profile: Profile, experiment: Experiment, summaries: list[dict], seeds: int, folder: Path, *, kind: str, force: bool
+    profile: Profile,
+    experiment: Experiment,
+    summaries: list[dict],
+    seeds: int,
+    *,
+    kind: str,
+    force: bool,
+    variant: Variant = PLAIN,
 ) -> Report:
-    spec = table_spec(profile, experiment, make_command(profile, experiment, seeds))
+    place = f"{profile.name}/{variant.folder}".rstrip("/")
+    folder = results_dir(place, kind)
+    spec = variant.label(table_spec(profile, experiment, variant.command(experiment.id, profile.name, seeds)))
     stamp_file = folder / "tables" / f".{experiment.id}.inputs.json"
     inputs = {"hash": _inputs_hash(summaries, repr(spec))}
     fresh = stamp_file.exists() and read_json(stamp_file, "record of the table's inputs") == inputs
@@ -97,17 +103,19 @@ def _build(
         rows = [each for summary in summaries for each in answered_by(summary)]
         table = build_table1(rows, spec, load_table(experiment.paper_table))
         runs = results_dir(profile.name) / "runs"
-        notes = (*generation_notes(summaries, runs), *retest_notes(summaries, runs))
+        notes = (*generation_notes(summaries, runs), *retest_notes(summaries, runs), *variant.notes())
         table = replace(table, footnotes=(*table.footnotes, *notes))
         write_table1(table, folder / "tables")
         write_figures(table, folder / "figures", runs)
+        if variant.folder and not (folder / "runs").exists():  # where the notebook looks for curves
+            (folder / "runs").symlink_to(os.path.relpath(runs, folder))
         searches = search_record(summaries)
         if searches is not None:
             from repro.figures.search import write_search_figures
 
             write_json(folder / "tables" / f"{experiment.id}_search.json", searches)
             write_search_figures(searches, table.head.arms, folder / "figures", experiment.id)
-        where = {"GCPO_TARGET": experiment.id, "GCPO_PROFILE": profile.name, "GCPO_KIND": kind}
+        where = {"GCPO_TARGET": experiment.id, "GCPO_PROFILE": place, "GCPO_KIND": kind}
         render(REPO_ROOT / "notebooks" / "table.py", notebook, where)
         write_json(stamp_file, inputs)
     table = read_table(table_file)
