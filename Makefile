@@ -27,7 +27,7 @@ export TOKENIZERS_PARALLELISM := false
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env audit theory calibrate evaluate doctor list plan test clean reproduce-% publish-%
+.PHONY: help env audit theory calibrate premise evaluate doctor list plan figures test clean reproduce-% publish-%
 
 help: ## this list
 	@echo "make TARGET [PROFILE=smoke|micro|integrate|pretrained|gpu|paper] [BASE=model] [SEEDS=n] [ARMS=a,b] [BASES=a,b] [JOBS=n] [SET=key=value]"
@@ -35,6 +35,11 @@ help: ## this list
 	@echo "  reproduce-table1   Table 1: paper | independent | ours      smoke 2 min, micro 32 min, gpu and paper: make plan"
 	@echo "  reproduce-table2   Table 2: the ablation and its controls   smoke 3 min, micro 20 min, gpu and paper: make plan"
 	@echo "  reproduce-table3   Table 3: search and votes at test time   smoke 3 min, micro 15 min, gpu and paper: make plan"
+	@echo "  reproduce-figure4a Figure 4a: accuracy over alpha           smoke 2 min, micro 20 min, gpu and paper: make plan"
+	@echo "  reproduce-figure4b Figure 4b: accuracy over kappa           smoke 2 min, micro 12 min, gpu and paper: make plan"
+	@echo "  reproduce-figure4c Figure 4c: similarity in Upsilon         smoke 2 min, micro 7 min, gpu and paper: make plan"
+	@echo "  reproduce-gc2po    GC2PO, a reconstruction, and controls    smoke 3 min, gpu and paper: make plan"
+	@echo "  reproduce-all      every table and figure that is built     smoke 10 min, others: the sum of the above"
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
 	@echo
 	@echo "  times: two quiet cores, environment (about 3 minutes, once) aside. Tables not built yet: make list"
@@ -63,6 +68,9 @@ list: $(PRESENT) ## all tables and figures of the paper, with state (seconds)
 plan: $(NEEDS) ## what TABLE=table1 would run, with estimated time; runs nothing (seconds)
 	@$(REPRO) plan $(TABLE) --profile $(PROFILE) $(NARROW)
 
+figures: $(STAMP) ## draw every table and figure again from finished cells, without training (a minute)
+	@$(REPRO) figures --profile $(PROFILE)
+
 audit: $(STAMP) ## recompute every number of the paper: results/paper/audit.md (half a minute)
 	@$(REPRO) audit
 
@@ -71,6 +79,9 @@ theory: $(STAMP) ## decide the paper's theorems exactly: results/paper/theory.md
 
 calibrate: $(STAMP) ## A/A calibration of the tables' intervals (about 6 min)
 	@$(REPRO) calibrate --profile $(PROFILE)
+
+premise: $(NEEDS) ## does GC2PO credit sound steps whatever the end? after reproduce-gc2po, whose base it reads (about 5 min)
+	@$(REPRO) bench premise --profile $(PROFILE)
 
 evaluate: $(STAMP) ## score a model: MODEL=folder or hub id, SUITE=aime24,math500,... or paper, ARGS=more options, e.g. --limit 10 (its size decides)
 	@$(REPRO) evaluate --model "$(MODEL)" --suite "$(SUITE)" $(ARGS)

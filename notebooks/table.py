@@ -9,8 +9,10 @@ import os
 from IPython.display import Image, Markdown, display
 
 from repro import figures, tables
+from repro.bench.premise import lines
 from repro.figures import search as search_pictures
 from repro.figures import table1 as pictures
+from repro.figures.premise import premise as picture_of_premise
 from repro.paths import results_dir
 
 profile = os.environ.get("GCPO_PROFILE", "micro")
@@ -50,3 +52,8 @@ if searches.exists():
     record = json.loads(searches.read_text(encoding="utf-8"))
     display(Image(figures.png(search_pictures.tokens(record, table.head.arms))))
     display(Image(figures.png(search_pictures.tree(record["example"]))))
+premise_file = folder / "bench" / "premise.json"
+if target == "gc2po" and premise_file.exists():
+    premise = json.loads(premise_file.read_text(encoding="utf-8"))
+    display(Markdown("## Its premise: is a sound step credited whatever the end?\n\n* " + "\n* ".join(lines(premise))))
+    display(Image(figures.png(picture_of_premise(premise))))

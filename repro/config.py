@@ -31,8 +31,8 @@ class BaseRef(Strict):
     """One base model of a table: where it comes from and whose role it plays."""
 
     role: str = Field("", description="the paper's base model in whose place it stands; empty: none")
-    kind: Literal["trained", "finetuned", "folder", "hub"]
-    spec: dict[str, Any] | None = None  # `trained`, `finetuned`: the fields of that recipe's BaseSpec
+    kind: Literal["trained", "programs", "finetuned", "folder", "hub"]
+    spec: dict[str, Any] | None = None  # of those made here: the fields of that recipe's BaseSpec
     model: str | None = None  # `folder`: its path; `hub`: the hub id
     revision: str | None = None  # `hub`: the pinned revision
     attn_implementation: Literal["sdpa", "eager", "flash_attention_2"] | None = None  # None: transformers' choice
@@ -41,7 +41,7 @@ class BaseRef(Strict):
     @property
     def made(self) -> bool:
         """Whether its weights are made here."""
-        return self.kind in ("trained", "finetuned")
+        return self.kind in ("trained", "programs", "finetuned")
 
     @model_validator(mode="after")
     def _one_source(self) -> "BaseRef":
@@ -57,17 +57,19 @@ class BaseRef(Strict):
 class TaskSpec(Strict):
     """What is trained on and what is measured."""
 
-    kind: Literal["procedural", "words", "benchmark"]
-    train_levels: list[str] = []  # procedural: levels of repro.tasks.procedural.families
+    kind: Literal["procedural", "words", "programs", "benchmark"]
+    train_levels: list[str] = []  # procedural, programs: levels of their generators
     train_families: list[str] = []  # procedural, words: families of their generators
     train_sets: dict[str, str] = {}  # benchmark: training set per base; `default` for the others
     hub_data: bool = False  # benchmark: download what no folder of benchmark files holds
+    hub_revisions: dict[str, str] = {}  # benchmark: revisions of hub copies that none is pinned for, by benchmark
     drop_overlaps: bool = True  # benchmark: leave out training rows that repeat a test problem
     prompt: str = "chat"  # benchmark: a form of repro.tasks.benchmarks.prompts
     system: str = ""  # words: the chat's system line
     suites: dict[str, Annotated[int, Field(ge=0, le=MANY)]] = Field(
         min_length=1, description="suite name -> number of questions (0 = all)"
     )
+    skip: int = Field(0, ge=0, le=MANY, description="procedural: questions of every suite passed over first")
 
 
 class EvaluateSpec(Strict):
@@ -99,7 +101,7 @@ class EvaluateSpec(Strict):
 class CurveSpec(Strict):
     """Held-out accuracy along a training (`repro.methods.curve`)."""
 
-    every: int = Field(ge=1, description="optimizer steps from one measurement to the next")
+    every: int = Field(ge=1, description="rollouts from one measurement to the next")
     questions: int = Field(ge=1, description="of every suite, its first ones")
     samples: int = Field(ge=1, description="per question, beside a greedy pass")
 
@@ -138,6 +140,42 @@ class ResourceSpec(Strict):
         return "GPU-hours" if self.gpu_hours else "core-hours"
 
 
+class Layout(Strict):
+    """How one base is spread over the GPUs of a run. zero: DeepSpeed's stage, 0 for torch's DDP; offload: the optimizer
+    to host memory.
+    """
+
+    zero: Literal[0, 2, 3]
+    offload: bool = False
+
+    @model_validator(mode="after")
+    def _offload_needs_deepspeed(self) -> "Layout":
+        if self.offload and not self.zero:
+            raise ValueError("offload is DeepSpeed's; with it zero must be 2 or 3")
+        return self
+
+
+class ClusterSpec(Strict):
+    """A profile that one GPU cannot run: the GPUs of one training, and how each base is spread over them."""
+
+    ranks: int = Field(ge=1, description="GPUs of one training; the process count is asserted inside each of them")
+    card: Literal["a100-40", "a100-80", "h100-80"] = "a100-40"
+    batch_of: Literal["completions", "prompts"] = Field(
+        "completions", description="what the paper's batch of 256 counts; prompts: num_generations times the work"
+    )
+    layouts: dict[str, Layout]  # by base; `default` for those without a line of their own
+
+    def layout(self, base: str) -> Layout:
+        """The layout of a base. Raises BadInput where there is none."""
+        found = self.layouts.get(base, self.layouts.get("default"))
+        if found is None:
+            raise BadInput(f"cluster.layouts names no layout for base {base!r}; add one, or one under 'default'")
+        return found
+
+
+_DEVELOPMENT_QUESTIONS = 40  # of every suite: a rate that differs by points shows, one that differs by tenths need not
+
+
 class Profile(Strict):
     """A whole profile: bases, tasks, training arguments, arms' overrides, evaluation, resources."""
 
@@ -152,6 +190,8 @@ class Profile(Strict):
     evaluate: EvaluateSpec
     search: SearchSpec | None = None
     curve: CurveSpec | None = None
+    sweeps: dict[str, list[float]] = {}  # figure -> the values of its grid that are run; all where it is not named
+    cluster: ClusterSpec | None = None
     resources: ResourceSpec
     _sets: tuple[str, ...] = PrivateAttr(())
     _given_base: str | None = PrivateAttr(None)
@@ -165,6 +205,13 @@ class Profile(Strict):
     def given_base(self) -> str | None:
         """The model that `--base` put in the place of the profile's bases."""
         return self._given_base
+
+    def for_development(self) -> "Profile":
+        """The same with a few questions of every suite that stand behind those of the tables."""
+        suites = self.tasks.suites
+        fewer = {name: min(count, _DEVELOPMENT_QUESTIONS) for name, count in suites.items()}
+        tasks = self.tasks.model_copy(update={"suites": fewer, "skip": max(suites.values())})
+        return self.model_copy(update={"tasks": tasks})
 
     @model_validator(mode="before")
     @classmethod
@@ -267,13 +314,17 @@ def _merged(parent: dict, own: dict) -> dict:
 
 
 def _apply_override(tree: dict, text: str) -> None:
-    """Set one dotted key in place. Only keys below `train` and `arms.<arm>` may be new; elsewhere it must exist."""
+    """Set one dotted key in place. Only keys below `train`, `arms.<arm>` and `tasks.hub_revisions` may be
+    new; elsewhere it must exist.
+    """
     key, equals, raw = text.partition("=")
     if not equals or not key:
         raise BadInput(f"--set {text!r}: want KEY=VALUE, for example --set train.max_steps=30")
     parts = key.split(".")
     if len(parts) == 3 and parts[0] == "arms":  # an arm without a line in the file; planning refuses unknown ones
         tree.setdefault("arms", {}).setdefault(parts[1], {})
+    if parts[:2] == ["tasks", "hub_revisions"]:
+        tree["tasks"].setdefault("hub_revisions", {})
     node, seen = tree, []
     for part in parts[:-1]:
         if not isinstance(node.get(part), dict):
@@ -281,7 +332,8 @@ def _apply_override(tree: dict, text: str) -> None:
             raise BadInput(f"--set {text}: no section {'.'.join([*seen, part])!r}; {closest(part, known)}")
         seen.append(part)
         node = node[part]
-    free = parts[0] in ("train", "arms")  # keys there are the trainer's arguments, checked against its config class
+    # keys there are the trainer's arguments, checked against its config class, and benchmarks
+    free = parts[0] in ("train", "arms") or parts[:2] == ["tasks", "hub_revisions"]
     if parts[-1] not in node and not free:
         raise BadInput(f"--set {text}: no key {key!r}; {closest(parts[-1], list(node))}")
     node[parts[-1]] = _value(key, raw)

@@ -44,6 +44,12 @@ def lock_hash() -> str:
     return hashlib.sha256(lock_file().read_bytes()).hexdigest()
 
 
+def locked_versions() -> dict[str, str]:
+    """Package name -> version of the lock of the environment that runs."""
+    lines = [line.strip() for line in lock_file().read_text().splitlines()]
+    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+
+
 def _git(*args: str) -> str:
     try:
         done = subprocess.run(["git", "-C", str(REPO_ROOT), *args], capture_output=True, text=True, check=True)

@@ -14,6 +14,7 @@ import random
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -74,9 +75,19 @@ class TrainLog:
     loss: float
 
 
+class Source(Protocol):
+    """What examples are drawn from. seed: of their order; equal indices give equal examples."""
+
+    seed: int
+
+    def example(self, index: int) -> Example:
+        """Example number `index`."""
+        ...
+
+
 @dataclass(frozen=True)
 class Mixture:
-    """What examples are drawn from; fields as in BaseSpec."""
+    """A source of arithmetic: what examples are drawn from; fields as in BaseSpec."""
 
     families: tuple[str, ...]
     level_weights: dict[str, float]
@@ -91,6 +102,10 @@ class Mixture:
     fewest_candidates: int = 1
     reworded_share: float = 0.0
     direct_share: float = 0.0
+
+    def example(self, index: int) -> Example:
+        """See `Source`."""
+        return draw_example(self, index)
 
 
 def simulated_answers(problem: Problem, rng: random.Random, fewest: int = 1, most: int = 9) -> list[str | None]:
@@ -171,13 +186,13 @@ def draw_example(mixture: Mixture, index: int) -> Example:
     return Example(start + encode(solution + EOS), len(start), weight)
 
 
-def batches(mixture: Mixture, batch_tokens: int) -> Iterator[list[Example]]:
+def batches(source: Source, batch_tokens: int) -> Iterator[list[Example]]:
     """Endless batches of examples of similar length, each of at most `batch_tokens` ids with padding, shuffled."""
-    index, rng = 0, random.Random(f"order/{mixture.seed}")
+    index, rng = 0, random.Random(f"order/{source.seed}")
     while True:
         pool, tokens = [], 0
         while tokens < BUCKET_BATCHES * batch_tokens:
-            pool.append(draw_example(mixture, index))
+            pool.append(source.example(index))
             tokens += len(pool[-1].ids)
             index += 1
         pool.sort(key=lambda example: len(example.ids))
@@ -206,10 +221,13 @@ def collate(batch: Sequence[Example], pad: int) -> tuple[Tensor, Tensor, Tensor]
     return ids, labels, weights
 
 
-def build_model(shape: Shape, seed: int) -> Qwen2ForCausalLM:
-    """A fresh model: matrices of std 1/sqrt(fan_in), those into the residual also / sqrt(2 layers), embedding .05."""
+def build_model(shape: Shape, seed: int, vocabulary: Sequence[str] = VOCABULARY) -> Qwen2ForCausalLM:
+    """A fresh model: matrices of std 1/sqrt(fan_in), those into the residual also / sqrt(2 layers), embedding .05.
+
+    vocabulary: the words of its tokenizer, whose special tokens are PAD, BOS and EOS.
+    """
     config = Qwen2Config(
-        vocab_size=len(VOCABULARY),
+        vocab_size=len(vocabulary),
         hidden_size=shape.hidden,
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
@@ -220,9 +238,9 @@ def build_model(shape: Shape, seed: int) -> Qwen2ForCausalLM:
         rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
         tie_word_embeddings=True,
         attention_dropout=0.0,
-        pad_token_id=TOKEN_IDS[PAD],
-        bos_token_id=TOKEN_IDS[BOS],
-        eos_token_id=TOKEN_IDS[EOS],
+        pad_token_id=vocabulary.index(PAD),
+        bos_token_id=vocabulary.index(BOS),
+        eos_token_id=vocabulary.index(EOS),
     )
     model = Qwen2ForCausalLM(config)
     generator = torch.Generator().manual_seed(seed)
@@ -255,7 +273,7 @@ def rate_factor(done: float, step: int, settings: Settings) -> float:
 
 
 def train(
-    model: Qwen2ForCausalLM, mixture: Mixture, settings: Settings, progress: Callable[[float, str], None] | None = None
+    model: Qwen2ForCausalLM, source: Source, settings: Settings, progress: Callable[[float, str], None] | None = None
 ) -> TrainLog:
     """Train in place on completions' cross entropy until the token budget (prompts included, no padding) is spent."""
     opts = optimizers(model, settings)
@@ -263,11 +281,11 @@ def train(
     tokens = step = 0
     recent: deque[float] = deque(maxlen=100)
     model.train()
-    for batch in batches(mixture, settings.batch_tokens):
+    for batch in batches(source, settings.batch_tokens):
         factor = rate_factor(tokens / settings.tokens, step, settings)
         for opt, rate in zip(opts, base_rates, strict=True):
             opt.param_groups[0]["lr"] = rate * factor
-        ids, labels, weights = collate(batch, TOKEN_IDS[PAD])
+        ids, labels, weights = collate(batch, model.config.pad_token_id)
         with torch.autocast("cpu", torch.bfloat16, enabled=settings.bf16):
             hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state
             kept = labels != IGNORED

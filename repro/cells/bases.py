@@ -16,7 +16,11 @@ from repro.references import module_of, resolve
 
 Report = Callable[[float, str], None]
 # A recipe is a spec's class, in a module with resolve_bases, base_path and ensure_base.
-RECIPES = {"trained": "repro.bases.make:BaseSpec", "finetuned": "repro.bases.finetune:BaseSpec"}
+RECIPES = {
+    "trained": "repro.bases.make:BaseSpec",
+    "programs": "repro.bases.programs:BaseSpec",
+    "finetuned": "repro.bases.finetune:BaseSpec",
+}
 _QUALITY = "repro.evaluation.base_quality:measure_base"
 _QUESTIONS = 40  # per suite, 8 answers each: a look at the base, not a row of a table
 _SEED = 2**31  # of the samples that measure a base; no arm's seed reaches it

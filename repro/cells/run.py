@@ -7,10 +7,12 @@ from pathlib import Path
 
 from repro.cells.bases import base_marker, base_specs, lineage, make_profile_base
 from repro.cells.cell import Cell
-from repro.cells.experiments import ARMS, EXPERIMENTS, Experiment, get_arm
+from repro.cells.experiments import ARMS, EXPERIMENTS, get_arm
 from repro.cells.plan import plan_cells, training_values, trains
 from repro.cells.pool import Outcome, Task, run_pool
+from repro.cells.records import Experiment
 from repro.cells.state import load_summary, state
+from repro.cluster.preflight import check_cells, price, why_not
 from repro.config import Profile
 from repro.errors import BadInput
 from repro.files import canonical_json, exclusive_lock
@@ -31,8 +33,10 @@ class Options:
 
 
 def estimate_seconds(profile: Profile, cell: Cell) -> float:
-    """Seconds one cell takes by the profile's estimates."""
+    """Seconds one cell takes by the profile's estimates; on a cluster by tokens and throughput, GPUs added up."""
     cost = profile.resources
+    if profile.cluster is not None and "search" not in cell.spec:
+        return price(profile, cell).total * 3600
     scale = cost.base_cost.get(cell.base, 1.0)
     if "search" in cell.spec:
         return scale * cost.search_seconds
@@ -94,10 +98,12 @@ def target_status(profile: Profile) -> list[dict]:
             "built": experiment.built,
             "note": experiment.note,
         }
-        if experiment.built:
+        if lacking := experiment.lacks(profile):
+            row |= {"built": False, "note": lacking}
+        elif experiment.built:
             counts = dict.fromkeys(("done", "running", "failed", "waiting"), 0)
             running = []
-            for cell in plan_cells(profile, experiment):
+            for cell in plan_cells(profile, experiment.in_profile(profile)):
                 now = state(cell)
                 counts[now] += 1
                 if now == "running":
@@ -116,7 +122,12 @@ def plan(profile: Profile, experiment: Experiment, options: Options) -> dict:
     check_room(results_dir(profile.name))
     check_room(cache_dir())
     provenance()
-    check(profile, cells)
+    wanting = []
+    if profile.cluster is None:
+        check(profile, cells)
+    else:  # planned on a login node, before anything is fetched: what is missing is part of the plan
+        check_settings(profile, cells)
+        wanting = _wanting(profile, cells)
     for cell in cells:
         load_summary(cell)
     rows = [{"cell": cell.id, "state": state(cell), "seconds": estimate_seconds(profile, cell)} for cell in cells]
@@ -133,6 +144,7 @@ def plan(profile: Profile, experiment: Experiment, options: Options) -> dict:
         "work": work / 3600,
         "seconds_wall": work / (options.jobs or profile.resources.jobs),
         "unit": profile.resources.unit,
+        "wanting": wanting,
         "not_run": {name: ARMS[name].why_not for name in experiment.arms if not ARMS[name].built},
     }
 
@@ -144,25 +156,45 @@ def _missing_bases(profile: Profile, cells: list[Cell]) -> list[str]:
 
 
 def run(profile: Profile, experiment: Experiment, options: Options) -> tuple[Outcome, list[Cell]]:
-    """Fill every missing cell of a target. Returns what happened and all its cells.
+    """Fill every missing cell of a target. Returns what happened and all its cells. Raises as `fill`."""
+    cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
+    return fill(profile, cells, options), cells
+
+
+def run_all(profile: Profile, options: Options) -> tuple[Outcome, dict[str, list[Cell]]]:
+    """Fill every missing cell of everything that is built, a shared one once. Returns what happened and the cells per
+    target. Raises as `fill`, and for arms or bases, which belong to one target.
+    """
+    if options.arms or options.bases:
+        raise BadInput("--arms and --bases narrow one target; name it instead of 'all'")
+    cells = {
+        experiment.id: plan_cells(profile, experiment.in_profile(profile), options.seeds)
+        for experiment in EXPERIMENTS.values()
+        if experiment.built and not experiment.lacks(profile)
+    }
+    once = {cell.id: cell for planned in cells.values() for cell in planned}
+    return fill(profile, list(once.values()), options), cells
+
+
+def fill(profile: Profile, cells: list[Cell], options: Options) -> Outcome:
+    """Fill every one of these cells that is missing, bases first. Returns what happened.
 
     Raises BadInput before anything starts for values that no trainer accepts, a damaged record, a folder that cannot
     be written or is
     in use; KeyboardInterrupt when interrupted.
     """
-    cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
     folder = results_dir(profile.name)
     check_folder(folder)
     check_folder(cache_dir())
     with exclusive_lock(folder / "run.lock", f"results folder {folder}"):
         todo = [cell for cell in cells if load_summary(cell) is None]
         if not todo:
-            return Outcome([], {}, {}), cells
+            return Outcome([], {}, {})
         provenance()
         _check_gpu(profile)
         check(profile, todo)
         tasks = _tasks(profile, todo)
-        return run_pool(tasks, options.jobs or profile.resources.jobs), cells
+        return run_pool(tasks, options.jobs or profile.resources.jobs)
 
 
 def check(profile: Profile, cells: list[Cell]) -> None:
@@ -170,7 +202,12 @@ def check(profile: Profile, cells: list[Cell]) -> None:
 
     Imports torch and TRL; when `run` calls it, once for all workers.
     """
-    from repro.tasks.build import make_taskset
+    check_settings(profile, cells)
+    check_data(profile, cells)
+
+
+def check_settings(profile: Profile, cells: list[Cell]) -> None:
+    """The part of `check` that needs no data."""
 
     _check_arms(profile, cells)
     if any("search" in cell.spec for cell in cells):
@@ -184,9 +221,32 @@ def check(profile: Profile, cells: list[Cell]) -> None:
             raise BadInput(
                 f"evaluate.samples of {suite} is 1; want at least 2, or a table has no sampling noise to know"
             )
+    if profile.cluster is not None:
+        check_cells(profile, cells)
+
+
+def check_data(profile: Profile, cells: list[Cell]) -> None:
+    """The part of `check` that reads the suites and the training sets."""
+    from repro.tasks.build import make_taskset
+
     with make_taskset(profile.tasks) as tasks:
         for base in dict.fromkeys(cell.base for cell in cells if cell.trained):
             tasks.training_questions(base, 0, 1)
+
+
+def _wanting(profile: Profile, cells: list[Cell]) -> list[str]:
+    """What a cluster still lacks: what is to be fetched, and the cells that it cannot run, one line each."""
+    from repro.cluster.fetch import missing, needed
+
+    lines = [f"not launched: {cell.id}: {reason}" for cell in cells if (reason := why_not(profile, cell))]
+    try:
+        absent = missing(needed(profile, list(dict.fromkeys(cell.base for cell in cells))))
+    except BadInput as error:
+        return [*lines, str(error)]
+    return lines + [
+        f"not fetched: {each.kind} {each.repo} at {each.revision[:12]}; make fetch PROFILE={profile.name}"
+        for each in absent
+    ]
 
 
 def _check_arms(profile: Profile, cells: list[Cell]) -> None:

@@ -1,4 +1,4 @@
-"""Held-out accuracy along a training: every few steps the policy answers a few questions of every suite.
+"""Held-out accuracy along a training: every few rollouts the policy answers a few questions of every suite.
 
 The questions and the draws are the same at every step and for every arm. Measuring leaves the training as it was: its
 random numbers, its mode and its generation settings; the seconds it takes are not counted as the training's.
@@ -39,7 +39,7 @@ class Point:
 
 
 class CurveWriter(TrainerCallback):
-    """Adds a `Point` to curve.jsonl before the first step and after every `spec.every` steps."""
+    """Adds a `Point` to curve.jsonl before the first step and after every `spec.every` rollouts."""
 
     def __init__(self, run: Training, curve: Curve, stops: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> None:
         self.run, self.suites, self.spec, self.tokenizer = run, curve.suites, curve.spec, tokenizer
@@ -62,7 +62,8 @@ class CurveWriter(TrainerCallback):
             self._measure(0, model)
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-        if state.global_step % self.spec.every == 0:
+        steps = args.steps_per_generation * args.num_iterations // args.gradient_accumulation_steps  # of one rollout
+        if state.global_step % (self.spec.every * max(1, steps)) == 0:
             self._measure(state.global_step, model)
 
     def record(self, rows: Sequence[dict[str, Any]], completions: int) -> list[dict[str, Any]]:

@@ -9,8 +9,8 @@ import shlex
 from dataclasses import dataclass, replace
 
 from repro.cells.cell import Cell
-from repro.cells.experiments import Experiment
 from repro.cells.plan import plan_cells
+from repro.cells.records import Experiment
 from repro.config import Profile, model_name
 from repro.files import sha256_text
 from repro.tables.spec import TableSpec
@@ -39,8 +39,12 @@ class Variant:
             parts.append(f"set-{sha256_text(' '.join(sorted(self.sets)))[:8]}")
         return "variants/" + "__".join(parts) if parts else ""
 
+    def place(self, profile: str) -> str:
+        """What `results_dir` calls the place of the variant's files: a profile, or a folder below its results."""
+        return f"{profile}/{self.folder}".rstrip("/")
+
     def command(self, target: str, profile: str, seeds: int) -> str:
-        """The line that reproduces the table."""
+        """The line that reproduces the table or figure."""
         if all(_PLAIN.fullmatch(text) for text in (*self.sets, self.base or "-")):
             words = [
                 f"make reproduce-{target} PROFILE={profile} SEEDS={seeds}",

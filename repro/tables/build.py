@@ -28,6 +28,7 @@ def build_table1(cells: Sequence[dict[str, Any]], spec: TableSpec, paper: pd.Dat
     cells = sorted(cells, key=lambda cell: (cell["base"], cell["arm"], cell["seed"]))
     check_cells(cells)
     measured, printed = Measured(cells, spec), Printed(paper)
+    models = [base.paper_model for base in spec.bases]
     columns = (*spec.suites, SuiteColumn(AVERAGE, AVERAGE, all(s.same_task for s in spec.suites)))
     table = Table1(
         head=_head(cells, spec),
@@ -39,8 +40,9 @@ def build_table1(cells: Sequence[dict[str, Any]], spec: TableSpec, paper: pd.Dat
         ),
         arms=tuple(_summary(base, arm, spec, measured) for base in spec.bases for arm in spec.arms),
         claims=tuple(judge(spec, measured, printed)),
-        footnotes=tuple(
-            printed.misprints([base.paper_model for base in spec.bases], [arm.paper_method for arm in spec.arms])
+        footnotes=(
+            *printed.misprints(models, [arm.paper_method for arm in spec.arms]),
+            *printed.second_hand(models),
         ),
     )
     return table if spec.p_values else _withheld(table)

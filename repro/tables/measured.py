@@ -15,6 +15,7 @@ from repro.tables.spec import TableSpec
 CHECKPOINT = "one checkpoint: questions, samples"
 GREEDY_CHECKPOINT = "one checkpoint: questions"
 GREEDY = "seeds, questions"
+Suites = str | tuple[str, ...]  # one suite, some of them, or AVERAGE for all
 
 
 class Measured:
@@ -48,7 +49,7 @@ class Measured:
         )
 
     def counts(
-        self, base: str, arm: str, suite: str = AVERAGE, *, seeds: set[int] | None = None, greedy: bool = False
+        self, base: str, arm: str, suite: Suites = AVERAGE, *, seeds: set[int] | None = None, greedy: bool = False
     ) -> list[Counts]:
         """Counts per suite of one arm, rows by seed. Of an untrained checkpoint the evaluations are pooled into one row
         of samples, and its greedy pass is the same in all of them.
@@ -56,7 +57,7 @@ class Measured:
         checkpoint = arm in self.spec.checkpoints
         cells = [cell for cell in self.group(base, arm) if seeds is None or checkpoint or cell["seed"] in seeds]
         tables = []
-        for name in self.suites if suite == AVERAGE else [suite]:
+        for name in self._names(suite):
             entries = [cell["suites"][name] for cell in cells]
             if greedy:
                 rows = entries[:1] if checkpoint else entries
@@ -78,10 +79,12 @@ class Measured:
         return in_points(interval, GREEDY if greedy and interval.seeds > 1 else None)
 
     def difference(
-        self, base: str, better: str, worse: str, suite: str = AVERAGE, *, greedy: bool = False
+        self, base: str, better: str, worse: str, suite: Suites = AVERAGE, *, greedy: bool = False
     ) -> Estimate | None:
         """better - worse: against an untrained one a gain over one checkpoint, otherwise paired on common seeds."""
-        if not self.comparable(base, better, worse) or (greedy and not self.has_greedy(base, better, worse)):
+        if not self._names(suite) or not self.comparable(base, better, worse):
+            return None
+        if greedy and not self.has_greedy(base, better, worse):
             return None
         seeds = self._common(base, better, worse)
         arms = [self.counts(base, arm, suite, seeds=seeds, greedy=greedy) for arm in (better, worse)]
@@ -110,16 +113,16 @@ class Measured:
         """p-value of gain(arm) = ratio x gain(rival)."""
         return stats.ratio_p(*self._gaining(base, arm, rival), ratio)
 
-    def equivalence(self, base: str, better: str, worse: str) -> float | None:
+    def equivalence(self, base: str, better: str, worse: str, suite: Suites = AVERAGE) -> float | None:
         """p-value of better and worse being closer than the table's margin, a share of the reference's gain."""
         reference, zero = self.spec.reference, self.spec.base_arm
         trained = [arm for arm in (better, worse, reference) if arm != zero]
         if any(arm in self.spec.checkpoints for arm in trained):
             return None  # the margin compares gains of trained policies
-        if not self.comparable(base, better, worse) or not self._have_gains(base, *trained):
+        if not self._names(suite) or not self.comparable(base, better, worse) or not self._have_gains(base, *trained):
             return None
         seeds = self.seeds(base, *trained)
-        counted = {arm: self.counts(base, arm, seeds=seeds) for arm in (*trained, zero)}
+        counted = {arm: self.counts(base, arm, suite, seeds=seeds) for arm in (*trained, zero)}
         other = None if worse == zero else counted[worse]
         return stats.equivalence_p(counted[better], other, counted[reference], counted[zero], self.spec.margin)
 
@@ -135,6 +138,11 @@ class Measured:
     def scores(self, base: str, arm: str) -> np.ndarray:
         """avg@k as fractions, [seeds, suites]."""
         return np.array([[cell["suites"][name]["avg_at_k"] for name in self.suites] for cell in self.group(base, arm)])
+
+    def _names(self, suite: Suites) -> Sequence[str]:
+        if suite == AVERAGE:
+            return self.suites
+        return [suite] if isinstance(suite, str) else suite
 
     def _common(self, base: str, better: str, worse: str) -> set[int]:
         return self.seeds(base, *(arm for arm in (better, worse) if arm not in self.spec.checkpoints))

@@ -3,7 +3,8 @@
 import json
 from dataclasses import dataclass
 
-from repro.cells.experiments import EQUIVALENCE_MARGIN, PRIMARY_OUTCOME, RATIO, REFERENCE, Experiment, get_arm
+from repro.cells.experiments import get_arm
+from repro.cells.records import EQUIVALENCE_MARGIN, PRIMARY_OUTCOME, RATIO, REFERENCE, Experiment
 from repro.config import Profile
 from repro.errors import BadInput
 from repro.paper import BENCHMARKS, MODELS
@@ -50,7 +51,8 @@ class SuiteColumn:
 class ClaimRow:
     """`better` is above `worse` on the average, on every base. Primary claims are Holm-corrected together.
 
-    scale of its size: `ratio` of the gains, or `share lost` of better's gain.
+    scale of its size: `ratio` of the gains, or `share lost` of better's gain. suites: those whose average decides, the
+    others have no say and it has no size; none at all: it is not tested. None: all suites.
     """
 
     id: str
@@ -59,6 +61,7 @@ class ClaimRow:
     worse: str
     primary: bool = False
     scale: str = RATIO
+    suites: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def table_spec(profile: Profile, experiment: Experiment, command: str, suites: l
         checkpoints=tuple(arm.id for arm in arms if arm.method is None),
         suites=tuple(columns),
         claims=tuple(
-            ClaimRow(c.id, c.text, c.better, c.worse, c.primary, c.scale)
+            ClaimRow(c.id, c.text, c.better, c.worse, c.primary, c.scale, _ending_in(c.on, names) if c.on else None)
             for c in experiment.claims
             if {c.better, c.worse} <= rows
         ),
@@ -123,6 +126,11 @@ def table_spec(profile: Profile, experiment: Experiment, command: str, suites: l
         outcome=experiment.outcome,
         margin=experiment.margin,
     )
+
+
+def _ending_in(parts: tuple[str, ...], suites: list[str]) -> tuple[str, ...]:
+    """The suites whose names end in one of some words: modten-far, words-far for "far"."""
+    return tuple(name for name in suites if name.rpartition("-")[2] in parts)
 
 
 def _paper_benchmark(suite: str) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any
 from repro.config import Profile
 from repro.data_folder import why_missing
 from repro.paths import REPO_ROOT, benchmark_dir, cache_dir
-from repro.provenance import lock_file
+from repro.provenance import locked_versions
 from repro.verbs.common import BAD_INPUT, DONE, Parents, profile_of, show
 
 _CHECKED = (
@@ -84,12 +84,6 @@ def _python() -> Check:
         found,
         f"want Python {_PYTHON[0]}.{_PYTHON[1]} or newer; make PYTHON=python3.11 env",
     )
-
-
-def locked_versions() -> dict[str, str]:
-    """Package name -> version of the CPU lock."""
-    lines = [line.strip() for line in lock_file().read_text().splitlines()]
-    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
 
 
 def _versions() -> list[Check]:

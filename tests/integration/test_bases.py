@@ -136,7 +136,7 @@ def test_spec_and_recipe_decide_where_a_base_lives(monkeypatch):
     here = base_path(spec())
     assert here == base_path(spec())
     assert here != base_path(spec(slip=0.2))
-    monkeypatch.setattr(bases, "recipe_hash", lambda: "another recipe")
+    monkeypatch.setattr(bases, "recipe_hash", lambda spec: "another recipe")
     assert here != base_path(spec())
 
 

@@ -80,7 +80,7 @@ def test_compute_counts_the_training_alone(trained):
     _, (measured, folder) = trained
     points = measured.record["curve"]
     assert points[0]["core_seconds"] < points[1]["core_seconds"] < points[2]["core_seconds"]
-    assert points[2]["core_seconds"] <= measured.record["cpu_seconds"]
+    assert points[0]["core_seconds"] < 0.5 * points[1]["core_seconds"]  # loading and the first answers are not training
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     lengths = [row["completions/mean_length"] for row in rows]
     assert [point["completion_tokens"] for point in points] == [

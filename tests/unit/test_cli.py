@@ -37,7 +37,7 @@ def fails(capsys, *argv):
     ("argv", "message"),
     [
         (["run", "tabel1", "--profile", "smoke"], "target 'tabel1' does not exist; did you mean 'table1'?"),
-        (["run", "figure8", "--profile", "smoke"], "not built yet; built: table1"),
+        (["run", "figure6", "--profile", "smoke"], "not built yet; built: table1"),
         (["run", "table1", "--profile", "smokey"], "profile 'smokey' does not exist; did you mean 'smoke'?"),
         (["run", "table1", "--profile", "smoke", "--arms", "gcpo"], "arm 'gcpo' does not exist"),
         (["run", "table1", "--profile", "smoke", "--bases", "nano-q"], "base 'nano-q' is not in profile 'smoke'"),
@@ -102,12 +102,11 @@ def test_plan_looks_at_folders_and_records_as_run_does(capsys, tmp_path, monkeyp
     assert "cannot be written" in fails(capsys, "plan", "table1", "--profile", "smoke")
 
 
-@pytest.mark.parametrize("profile", ["gpu", "paper"])
-def test_without_a_gpu_run_says_what_doctor_says(capsys, monkeypatch, profile):
+def test_without_a_gpu_run_says_what_doctor_says(capsys, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.delenv("GCPO_DEVICE", raising=False)
-    said = fails(capsys, "run", "table1", "--profile", profile)
-    cli.main(["doctor", "--profile", profile, "--json"])
+    said = fails(capsys, "run", "table1", "--profile", "gpu")
+    cli.main(["doctor", "--profile", "gpu", "--json"])
     (gpu,) = (check for check in json.loads(capsys.readouterr().out) if check["name"] == "gpu")
     assert not gpu["ok"] and said.startswith(f"error: {gpu['mend']}")
 

@@ -120,6 +120,11 @@ def test_no_evaluation_question_has_an_equivalent_in_training_data():
     assert not evaluation & {problem.key for problem in training_problems(LEVELS, 1, 8_000, families=FAMILIES)}
 
 
+def test_skipped_questions_are_those_of_a_shorter_suite():
+    whole = load_suite("modten-reworded", 50)
+    assert load_suite("modten-reworded", 30, skip=20) == whole[20:] and load_suite("modten-reworded", 20) == whole[:20]
+
+
 def test_levels_share_no_prompt():
     by_level = [
         {make_problem(family, level, seed).prompt for family in FAMILIES for seed in range(700)} for level in LEVELS

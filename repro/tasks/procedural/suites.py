@@ -38,8 +38,9 @@ SUITES = {
 }
 
 
-def load_suite(name: str, questions: int) -> list[Problem]:
-    """The first `questions` distinct problems of a suite, families in turn; a shorter suite begins a longer one.
+def load_suite(name: str, questions: int, skip: int = 0) -> list[Problem]:
+    """The first `questions` distinct problems of a suite after `skip` of them, families in turn; a shorter suite begins
+    a longer one.
 
     Raises BadInput on an unknown suite or a count below one.
     """
@@ -50,15 +51,17 @@ def load_suite(name: str, questions: int) -> list[Problem]:
     suite = SUITES[name]
     problems: dict[str, Problem] = {}
     seed = newest = 0
-    while len(problems) < questions:
+    while len(problems) < skip + questions:
         if seed - newest > _TRIES:
-            raise BadInput(f"suite {name}: {questions} questions asked; want at most {len(problems)}, all there are")
+            raise BadInput(
+                f"suite {name}: {skip + questions} questions asked; want at most {len(problems)}, all there are"
+            )
         family = suite.families[len(problems) % len(suite.families)]
         problem = make_problem(family, suite.level, seed, split="eval")
         if problem.key not in problems:
             problems[problem.key], newest = problem, seed
         seed += 1
-    return list(problems.values())
+    return list(problems.values())[skip:]
 
 
 def training_problems(
