@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from repro.errors import BadInput
 
@@ -194,6 +194,18 @@ class Profile(Strict):
     sweeps: dict[str, list[float]] = {}  # figure -> the values of its grid that are run; all where it is not named
     cluster: ClusterSpec | None = None
     resources: ResourceSpec
+    _sets: tuple[str, ...] = PrivateAttr(())
+    _given_base: str | None = PrivateAttr(None)
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """What `--set` changed in the file's values, as KEY=VALUE."""
+        return self._sets
+
+    @property
+    def given_base(self) -> str | None:
+        """The model that `--base` put in the place of the profile's bases."""
+        return self._given_base
 
     def for_development(self) -> "Profile":
         """The same with a few questions of every suite that stand behind those of the tables."""
@@ -225,9 +237,12 @@ def profile_names() -> list[str]:
 
 
 def closest(name: str, known: list[str]) -> str:
-    """`; did you mean 'x'?` if something similar is known, and the list of what is known."""
+    """`did you mean 'x'?` if something similar is known, all that `name` begins if several; then what is known."""
+    family = [each for each in known if each.startswith(f"{name}_")]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
+    if name and len(family) > 1:
+        hint = f"did you mean one of {', '.join(family)}? "
     return f"{hint}known: {', '.join(known)}"
 
 
@@ -246,9 +261,11 @@ def load_profile(name: str, overrides: Sequence[str] = (), *, base: str | None =
     if base is not None:
         tree["bases"] = {model_name(base): _given_base(base)}
     try:
-        return Profile.model_validate(tree)
+        profile = Profile.model_validate(tree)
     except ValidationError as error:
         raise BadInput(f"{path.name}: {_first_fault(error)}") from None
+    profile._sets, profile._given_base = tuple(overrides), base
+    return profile
 
 
 def _first_fault(error: ValidationError) -> str:

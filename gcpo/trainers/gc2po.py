@@ -57,8 +57,8 @@ class _EveryState(list):
 class Credit:
     """What a rollout was given, row by row in the order of its generation; a group's rows are consecutive.
 
-    completions: token ids; episodes: K_i of them per row; outcomes: [B], r_out; episodic: [B, K], r_cc; rewards: [B, K],
-    R_ik; both 0 beyond a row's K_i; advantages: [B, T], A_t.
+    completions: token ids; episodes: K_i of them per row; outcomes: [B], r_out; episodic: [B, K], r_cc; rewards:
+    [B, K], R_ik; both 0 beyond a row's K_i; advantages: [B, T], A_t.
     """
 
     completions: list[Ids]

@@ -73,6 +73,19 @@ def _not_writable(folder: Path, why: str) -> BadInput:
     return BadInput(f"results folder {folder} cannot be written ({why}); set GCPO_RESULTS to a folder that can")
 
 
+def needs_gpu(profile: Profile) -> str:
+    """What a machine without a GPU is told of a profile that counts GPU-hours."""
+    return f"profile {profile.name!r} needs an NVIDIA GPU; install from repro/env/gpu.lock on such a machine"
+
+
+def _check_gpu(profile: Profile) -> None:
+    """Raise BadInput where a profile needs a GPU and there is none. GCPO_DEVICE says that a CPU is meant."""
+    from repro.device import decide
+
+    if profile.resources.gpu_hours and not os.environ.get("GCPO_DEVICE") and decide().type == "cpu":
+        raise BadInput(f"{needs_gpu(profile)}, or set GCPO_DEVICE=cpu to run it all the same")
+
+
 def target_status(profile: Profile) -> list[dict]:
     """One row per registered table or figure: id, title, built, and how many cells of this profile are in which
     state.
@@ -183,6 +196,7 @@ def fill(
         if not todo:
             return Outcome([], {}, {})
         provenance()
+        _check_gpu(profile)
         check(profile, todo)
         tasks = _tasks(profile, todo)
         by_id = {cell.id: cell for cell in todo}

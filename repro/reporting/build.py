@@ -1,9 +1,9 @@
 """From finished cells to what people read: table files, figure, notebook, and one text for the terminal."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from repro.cells.plan import Cell
 from repro.cells.records import Experiment
@@ -14,7 +14,8 @@ from repro.paper import load_table
 from repro.paths import REPO_ROOT, results_dir
 from repro.reporting.figure import build_figure
 from repro.reporting.footnotes import generation_notes, retest_notes
-from repro.reporting.record import Report, inputs_hash, make_command, notebook_path
+from repro.reporting.record import Report, inputs_hash, notebook_path
+from repro.reporting.variant import PLAIN, Variant, variant_of
 from repro.tables import (
     answered_by,
     build_table1,
@@ -29,14 +30,14 @@ from repro.tables import (
 
 def build_report(profile: Profile, experiment: Experiment, cells: list[Cell], *, force: bool = False) -> Report:
     """Build table, figure and notebook of a user's own run from its finished cells, unless nothing changed since they
-    were built.
+    were built. A variant of the profile's run has its files in a folder of its own.
 
     Raises BadInput for a damaged record or cells that cannot be compared, and for a figure without any finished cell.
     """
-    folder = results_dir(profile.name)
     summaries = [summary for cell in cells if (summary := load_summary(cell)) is not None]
     seeds = len({cell.seed for cell in cells})
-    return _kind(experiment)(profile, experiment, summaries, seeds, folder, kind="local", force=force)
+    variant = variant_of(profile, experiment, cells)
+    return _kind(experiment)(profile, experiment, summaries, seeds, variant, kind="local", force=force)
 
 
 def build_published(profile: Profile, experiment: Experiment) -> Report:
@@ -46,7 +47,7 @@ def build_published(profile: Profile, experiment: Experiment) -> Report:
     bases = experiment.bases(profile)
     chosen = [each for each in summaries if each["arm"] in experiment.arms and each["base"] in bases]
     seeds = len({summary["seed"] for summary in chosen})
-    return _kind(experiment)(profile, experiment, chosen, seeds, folder, kind="published", force=True)
+    return _kind(experiment)(profile, experiment, chosen, seeds, PLAIN, kind="published", force=True)
 
 
 def _kind(experiment: Experiment) -> Callable[..., Report]:
@@ -54,9 +55,17 @@ def _kind(experiment: Experiment) -> Callable[..., Report]:
 
 
 def _build(
-    profile: Profile, experiment: Experiment, summaries: list[dict], seeds: int, folder: Path, *, kind: str, force: bool
+    profile: Profile,
+    experiment: Experiment,
+    summaries: list[dict],
+    seeds: int,
+    variant: Variant,
+    *,
+    kind: str,
+    force: bool,
 ) -> Report:
-    spec = table_spec(profile, experiment, make_command(profile, experiment, seeds))
+    folder = results_dir(variant.place(profile.name), kind)
+    spec = variant.label(table_spec(profile, experiment, variant.command(experiment.id, profile.name, seeds)))
     stamp_file = folder / "tables" / f".{experiment.id}.inputs.json"
     inputs = {"hash": inputs_hash(summaries, repr(spec))}
     fresh = stamp_file.exists() and read_json(stamp_file, "record of the table's inputs") == inputs
@@ -69,17 +78,19 @@ def _build(
         rows = [each for summary in summaries for each in answered_by(summary)]
         table = build_table1(rows, spec, load_table(experiment.paper_table))
         runs = results_dir(profile.name) / "runs"
-        notes = (*generation_notes(summaries, runs), *retest_notes(summaries, runs))
+        notes = (*generation_notes(summaries, runs), *retest_notes(summaries, runs), *variant.notes())
         table = replace(table, footnotes=(*table.footnotes, *notes))
         write_table1(table, folder / "tables")
         write_figures(table, folder / "figures", runs)
+        if variant.folder and not (folder / "runs").exists():  # where the notebook looks for curves
+            (folder / "runs").symlink_to(os.path.relpath(runs, folder))
         searches = search_record(summaries)
         if searches is not None:
             from repro.figures.search import write_search_figures
 
             write_json(folder / "tables" / f"{experiment.id}_search.json", searches)
             write_search_figures(searches, table.head.arms, folder / "figures", experiment.id)
-        where = {"GCPO_TARGET": experiment.id, "GCPO_PROFILE": profile.name, "GCPO_KIND": kind}
+        where = {"GCPO_TARGET": experiment.id, "GCPO_PROFILE": variant.place(profile.name), "GCPO_KIND": kind}
         render(REPO_ROOT / "notebooks" / "table.py", notebook, where)
         write_json(stamp_file, inputs)
     table = read_table(table_file)

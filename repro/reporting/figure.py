@@ -10,18 +10,27 @@ from repro.figuredata.markdown import to_markdown
 from repro.figuredata.model import FigureData, read_figure, to_csv, to_json
 from repro.files import read_json, write_json
 from repro.paper.findings import write_text
-from repro.paths import REPO_ROOT
+from repro.paths import REPO_ROOT, results_dir
 from repro.references import resolve
-from repro.reporting.record import Report, inputs_hash, make_command, notebook_path
+from repro.reporting.record import Report, inputs_hash, notebook_path
+from repro.reporting.variant import Variant
 
 
 def build_figure(
-    profile: Profile, experiment: Experiment, summaries: list[dict], seeds: int, folder: Path, *, kind: str, force: bool
+    profile: Profile,
+    experiment: Experiment,
+    summaries: list[dict],
+    seeds: int,
+    variant: Variant,
+    *,
+    kind: str,
+    force: bool,
 ) -> Report:
-    """Build a figure in `folder`/figures and its notebook, unless nothing changed since they were built.
+    """Build a figure in the variant's folder and its notebook, unless nothing changed since they were built.
 
     Raises BadInput when no cell of it is finished.
     """
+    folder = results_dir(variant.place(profile.name), kind)
     if not summaries:
         command = f"make reproduce-{experiment.id} PROFILE={profile.name}"
         raise BadInput(f"no finished cell of {experiment.id} in {folder}; run {command}")
@@ -33,11 +42,11 @@ def build_figure(
     if force or not fresh or not data_file.exists() or not notebook.exists():
         from repro.notebooks import render
 
-        cells = folder / ("cells" if kind == "published" else "runs")
-        command = make_command(profile, experiment, seeds)
+        cells = results_dir(profile.name, kind) / ("cells" if kind == "published" else "runs")
+        command = variant.command(experiment.id, profile.name, seeds)
         figure = resolve(experiment.measure)(profile, experiment, summaries, cells, command)
         write_figure(figure, experiment, target)
-        where = {"GCPO_TARGET": experiment.id, "GCPO_PROFILE": profile.name, "GCPO_KIND": kind}
+        where = {"GCPO_TARGET": experiment.id, "GCPO_PROFILE": variant.place(profile.name), "GCPO_KIND": kind}
         render(REPO_ROOT / "notebooks" / "figure.py", notebook, where)
         write_json(stamp_file, inputs)
     figure = read_figure(data_file)

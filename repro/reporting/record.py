@@ -20,6 +20,7 @@ _REPORTING_CODE = (
     "repro/reporting/footnotes.py",
     "repro/reporting/build.py",
     "repro/reporting/figure.py",
+    "repro/reporting/variant.py",
     "repro/notebooks.py",
     "notebooks/table.py",
     "notebooks/figure.py",
@@ -36,11 +37,6 @@ class Report:
 
     def as_json(self) -> str:
         return json.dumps({"files": self.files, "verdicts": self.verdicts}, indent=1)
-
-
-def make_command(profile: Profile, experiment: Experiment, seeds: int) -> str:
-    """The line that reproduces the table or figure."""
-    return f"make reproduce-{experiment.id} PROFILE={profile.name} SEEDS={seeds}"
 
 
 def notebook_name(target: str, profile: str) -> str:

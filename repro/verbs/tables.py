@@ -213,9 +213,21 @@ def report_target(args: argparse.Namespace) -> int:
 
     profile, experiment, options = target_of(args)
     cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
+    _want_finished(profile, experiment, cells)
     report = build_report(profile, experiment, cells, force=True)
     print(report.as_json() if args.json else report.text)
     return DONE
+
+
+def _want_finished(profile: "Profile", experiment: "Experiment", cells: "list[Cell]") -> None:
+    """Raise BadInput unless at least one of the cells is finished."""
+    from repro.cells.state import load_summary
+
+    if all(load_summary(cell) is None for cell in cells):
+        raise BadInput(
+            f"no finished cell of {experiment.id} in profile {profile.name!r}; run make reproduce-{experiment.id} "
+            f"PROFILE={profile.name} first"
+        )
 
 
 def regrade_target(args: argparse.Namespace) -> int:
@@ -225,7 +237,9 @@ def regrade_target(args: argparse.Namespace) -> int:
 
     profile, experiment, options = target_of(args)
     rows = []
-    for cell in plan_cells(profile, experiment, options.seeds, options.arms, options.bases):
+    cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
+    _want_finished(profile, experiment, cells)
+    for cell in cells:
         if load_summary(cell) is not None:
             rows.append({"cell": cell.id, "changed": regrade_cell(profile, cell)})
     if args.json:

@@ -5,7 +5,7 @@ Every sample has a seed of its own, so a sample depends neither on the batch it 
 (up to the rounding of the batch's arithmetic).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,6 +21,9 @@ ENGINES = {
     "vllm": "repro.evaluation.engines.vllm_engine:VllmEngine",
     "replay": "repro.evaluation.engines.replay:ReplayEngine",
 }
+
+
+Watch = Callable[[float, int], None]
 
 
 @dataclass(frozen=True)
@@ -63,10 +66,12 @@ class Completion:
 class Engine(Protocol):
     """A loaded model.
 
-    name: one of ENGINES. context_tokens: the most tokens of prompt and completion together.
+    name: one of ENGINES. context_tokens: the most tokens of prompt and completion together. watch: called inside a
+    batch, where the engine can say how far it is, with (completions done, a started one as a share; tokens drawn).
     """
 
     name: str
+    watch: Watch | None
     tokenizer: "PreTrainedTokenizerBase"
     context_tokens: int
 
