@@ -9,9 +9,10 @@ from repro.cells.experiments import Experiment
 from repro.cells.plan import Cell, plan_cells
 from repro.cells.run import Options, base_marker
 from repro.cells.state import load_summary
+from repro.cells.training import with_training
 from repro.config import Profile
 from repro.errors import BadInput
-from repro.files import read_json
+from repro.files import read_json, write_json
 from repro.paths import REPO_ROOT, results_dir
 from repro.provenance import provenance
 
@@ -20,16 +21,15 @@ _COLUMNS = (
     "cell", "profile", "target", "base", "arm", "seed", "commit", "lock", "code", "cpu", "device",
     "train_seconds", "evaluate_seconds", "peak_mib", "status",
 )  # fmt: skip
-_RECORDS = ("summary.json", "config.json", "env.json")
+_RECORDS = ("config.json", "env.json")
 
 
 def publish(profile: Profile, experiment: Experiment, options: Options) -> list[Path]:
-    """Publish every finished cell of a target. Returns what was written.
+    """Publish every finished cell of a target. Returns what was written. What a profile is stamped with stays on its
+    tables: `smoke` is published so that a user's own smoke run has something to stand beside.
 
     Raises BadInput when the tree is dirty, a cell was made by a dirty tree, or nothing is finished.
     """
-    if profile.stamp:
-        raise BadInput(f"profile {profile.name!r} is stamped {profile.stamp!r}; it is not published")
     if provenance()["dirty"]:
         raise BadInput("the tree has uncommitted changes under gcpo/ or repro/; commit them, run again, then publish")
     cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
@@ -43,7 +43,7 @@ def publish(profile: Profile, experiment: Experiment, options: Options) -> list[
         )
     target = results_dir(profile.name, "published")
     written = []
-    for cell, _ in finished:
+    for cell, summary in finished:
         folder = target / "cells" / cell.id
         for older in (target / "cells").glob(f"{cell.base}__{cell.arm}__s{cell.seed}__*"):
             if older.name != cell.id:
@@ -51,6 +51,7 @@ def publish(profile: Profile, experiment: Experiment, options: Options) -> list[
         folder.mkdir(parents=True, exist_ok=True)
         for name in _RECORDS:
             shutil.copyfile(cell.folder / name, folder / name)
+        write_json(folder / "summary.json", with_training(summary, cell.folder))
         written.append(folder)
     (target / "bases").mkdir(exist_ok=True)
     for base in profile.bases:

@@ -5,7 +5,7 @@ import json
 import sys
 from typing import Any
 
-from repro.verbs.common import DONE, FAILED, Parents, clock, profile_of, target_of
+from repro.verbs.common import DONE, FAILED, Parents, add_narrowing, clock, profile_of, target_of
 
 
 def add(verbs: Any, parents: Parents) -> None:
@@ -15,11 +15,16 @@ def add(verbs: Any, parents: Parents) -> None:
         ("list", list_targets, everything[1:], "all tables and figures, what is built, what is done or running"),
         ("plan", plan_target, everything, "the cells a target would run, with their cost; runs nothing"),
         ("run", run_target, everything, "run a target: fill its cells, build its table and figure"),
-        ("report", report_target, everything, "build a target's table, figure and notebook from finished cells"),
         ("regrade", regrade_target, everything, "grade the stored samples again, without a model"),
         ("publish", publish_target, everything[:2], "copy finished cells of a clean tree to results/published/"),
     ):
         verbs.add_parser(name, parents=groups, help=text).set_defaults(call=call)
+    text = (
+        "without a target: everything of a profile as one page, report.html; with one: its table, figure and notebook"
+    )
+    report = verbs.add_parser("report", parents=[parents.profile, parents.as_json], help=text)
+    add_narrowing(report, needed=False)
+    report.set_defaults(call=report_target)
 
 
 def list_targets(args: argparse.Namespace) -> int:
@@ -83,7 +88,12 @@ def run_target(args: argparse.Namespace) -> int:
 def report_target(args: argparse.Namespace) -> int:
     from repro.cells.plan import plan_cells
     from repro.reporting.build import build_report
+    from repro.reporting.page import write_page
 
+    if args.target is None:
+        path = write_page(profile_of(args), "local")
+        print(json.dumps({"files": [str(path)]}, indent=1) if args.json else path)
+        return DONE
     profile, experiment, options = target_of(args)
     cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
     report = build_report(profile, experiment, cells, force=True)
@@ -113,12 +123,14 @@ def regrade_target(args: argparse.Namespace) -> int:
 def publish_target(args: argparse.Namespace) -> int:
     from repro.reporting.base_table import write_base_quality
     from repro.reporting.build import build_published
+    from repro.reporting.documents import write_documents
+    from repro.reporting.page import write_page
     from repro.reporting.publish import publish
-    from repro.reporting.readme import write_readme
 
     profile, experiment, options = target_of(args)
     written = publish(profile, experiment, options)
     report = build_published(profile, experiment)
-    for path in (*written, *report.files, *write_base_quality(profile), write_readme()):
+    files = [*written, *report.files, *write_base_quality(profile), write_page(profile, "published")]
+    for path in (*files, *write_documents()):
         print(path)
     return DONE
