@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from repro.bench.mechanism import Report, interval
+from repro.bench.mechanism import Report
+from repro.bench.mechanism_figures import interval
 from repro.bench.overhead import Form, make_form
 from repro.cells.experiments import get_arm, get_experiment
 from repro.cells.plan import training_values
