@@ -198,6 +198,7 @@ class PaperGRPOTrainer(FiniteTrainingMixin, GRPOTrainer):
     """
 
     config_class: ClassVar[type[PaperGRPOConfig]] = PaperGRPOConfig
+    reward_funcs: list[Any]
 
     def __init__(
         self,
