@@ -15,6 +15,7 @@ from repro.verbs import (
     grade,
     launch,
     paper,
+    rehearse,
     show_context,
     tables,
     training_sets,
@@ -22,7 +23,20 @@ from repro.verbs import (
 from repro.verbs.common import BAD_INPUT, DONE, INTERRUPTED, make_parents
 
 # In the order in which --help shows them; none imports anything heavy before it runs.
-_MODULES = (tables, launch, doctor, fetch, evaluate, show_context, grade, training_sets, paper, calibrate, bench)
+_MODULES = (
+    tables,
+    launch,
+    rehearse,
+    doctor,
+    fetch,
+    evaluate,
+    show_context,
+    grade,
+    training_sets,
+    paper,
+    calibrate,
+    bench,
+)
 
 
 class _Parser(argparse.ArgumentParser):

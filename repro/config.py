@@ -57,7 +57,7 @@ class BaseRef(Strict):
 class TaskSpec(Strict):
     """What is trained on and what is measured."""
 
-    kind: Literal["procedural", "words", "programs", "benchmark"]
+    kind: Literal["procedural", "words", "programs", "benchmark", "rehearsal"]
     train_levels: list[str] = []  # procedural, programs: levels of their generators
     train_families: list[str] = []  # procedural, words: families of their generators
     train_sets: dict[str, str] = {}  # benchmark: training set per base; `default` for the others
@@ -160,6 +160,7 @@ class ClusterSpec(Strict):
 
     ranks: int = Field(ge=1, description="GPUs of one training; the process count is asserted inside each of them")
     card: Literal["a100-40", "a100-80", "h100-80"] = "a100-40"
+    batch: int = Field(ge=1, description="completions or prompts behind one update, asserted against the settings")
     batch_of: Literal["completions", "prompts"] = Field(
         "completions", description="what the paper's batch of 256 counts; prompts: num_generations times the work"
     )

@@ -9,7 +9,7 @@ from gcpo.divergence import EQ13_FORMS
 from gcpo.estimators import ESTIMATORS, PHI_CONTEXTS, PHI_SAMPLINGS, Sampling
 from gcpo.scm import CANDIDATE_ORDERS, CANDIDATE_VIEWS, CONTEXT_OVERFLOWS, FEATURE_POSITIONS
 from gcpo.trainers.contexts import CHAT_INTEGRATION_TEMPLATE as CHAT_INTEGRATION_TEMPLATE
-from gcpo.trainers.grpo import PaperGRPOConfig
+from gcpo.trainers.grpo import PaperGRPOConfig, changes
 from gcpo.upsilon import SIGN_RULES, SIMILARITIES
 
 CONTROLS = ("none", "one", "constant", "shuffled")
@@ -353,9 +353,4 @@ def form_name(config: GCPOConfig) -> str:
         "context_encoding": "encoding",
         "context_grad": "context_grad",
     }
-    changed = []
-    for field, label in shown.items():
-        value = getattr(config, field)
-        if value != type(config).__dataclass_fields__[field].default:
-            changed.append(f"{label}={value:g}" if isinstance(value, float) else f"{label}={value}")
-    return " ".join([name, *changed])
+    return " ".join([name, *changes(config, shown)])

@@ -183,6 +183,16 @@ class PaperGRPOConfig(GRPOConfig):
         return self.per_device_train_batch_size * self.gradient_accumulation_steps * self.world_size
 
 
+def changes(config: PaperGRPOConfig, shown: dict[str, str]) -> list[str]:
+    """The fields that are not at their default, as "label=value". shown: field to label, in order."""
+    parts = []
+    for field, label in shown.items():
+        value = getattr(config, field)
+        if value != type(config).__dataclass_fields__[field].default:
+            parts.append(f"{label}={value:g}" if isinstance(value, float) else f"{label}={value}")
+    return parts
+
+
 class PaperGRPOTrainer(FiniteTrainingMixin, GRPOTrainer):
     """TRL's GRPO with the checks of `gcpo.trainers.checks`; its numbers are those of `GRPOTrainer`, bit for bit.
 

@@ -45,12 +45,19 @@ def causal_lm(trainer: Any, model: Any) -> PreTrainedModel:
 def check_trainer(trainer: Any, layout: ContextLayout) -> None:
     """Raise ValueError unless the trainer's own model can be scored as this method scores it, with both numbers.
 
-    Not under DeepSpeed and FSDP, where no rank holds whole weights before training.
+    Not under DeepSpeed and FSDP, where no rank holds whole weights before training; what reads a model's layers beside
+    its own forward is refused under ZeRO-3, which gathers weights for that forward alone.
     """
     args = trainer.args
-    if args.deepspeed or args.fsdp:
-        return
     pooled = args.context_encoding != "text"
+    plugin = args.deepspeed_plugin
+    if pooled and plugin is not None and plugin.zero_stage == 3:
+        raise ValueError(
+            f"context_encoding={args.context_encoding!r} was not run under ZeRO-3; want 'text', or ZeRO-2 where the "
+            "weights fit whole on a GPU"
+        )
+    if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
+        return
     model = causal_lm(trainer, trainer.model) if pooled else trl_adapter.bare_model(trainer, trainer.model)
     with trainer.accelerator.autocast():
         check_padded_rows(model)

@@ -21,6 +21,7 @@ RECIPES = {
     "programs": "repro.bases.programs:BaseSpec",
     "finetuned": "repro.bases.finetune:BaseSpec",
 }
+FROM_SCRATCH = ("trained", "programs")  # recipes whose weights owe nothing to anybody else's
 _QUALITY = "repro.evaluation.base_quality:measure_base"
 _QUESTIONS = 40  # per suite, 8 answers each: a look at the base, not a row of a table
 _SEED = 2**31  # of the samples that measure a base; no arm's seed reaches it

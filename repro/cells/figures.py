@@ -3,7 +3,7 @@
 Written before the run, as the tables are. The paper prints no number in a figure but those of repro/paper/figures.csv.
 """
 
-from repro.cells.records import Arm, Experiment, Series, Statement, Sweep
+from repro.cells.records import CURVE, Arm, Experiment, Series, Statement, Sweep
 
 _NOT_BUILT = "registered, not built yet"
 _ROLE = "DeepScaleR-1.5B"  # the paper names no model for Figure 4; the axis, 55 to 57, fits this one's 56.7 alone
@@ -134,12 +134,14 @@ _RATES = Sweep(
     ),
     multiple=True,
 )
+_METHODS = {"grpo": "grpo", "gvpo": "gvpo", "drgrpo": "drgrpo", _FULL: "gcpo"}
+CURVE_ARMS = {
+    f"{arm}{CURVE}": Arm(f"{arm}{CURVE}", title, _METHODS[arm], like=arm, curve=True) for arm, title in _TUNED.items()
+}
 RATE_ARMS = tuple(
     Arm(arm, f"{series.title}, {factor:g} times the shared learning rate", method, like=like,
         multiples={"learning_rate": factor})
-    for series, (like, method) in zip(
-        _RATES.series, (("grpo", "grpo"), ("gvpo", "gvpo"), ("drgrpo", "drgrpo"), (_FULL, "gcpo")), strict=True
-    )
+    for series, (like, method) in zip(_RATES.series, _METHODS.items(), strict=True)
     for factor, arm in series.arms.items()
 )  # fmt: skip
 _RULE = "`pick` in repro/figuredata/rates.py, written before the grid was run"
@@ -165,7 +167,7 @@ STUDIES = (
         "curves",
         "Held-out accuracy over compute: faster, better, or neither",
         "figure",
-        ("base", *_TUNED),
+        ("base", *CURVE_ARMS),
         built=True,
         role="R1-Distill-1.5B",
         paper="No curves of held-out accuracy; the text calls the training of GCPO efficient and stable.",
@@ -175,7 +177,7 @@ STUDIES = (
                     f"{_TUNED[_FULL]} is faster than {_TUNED[rival]} per {unit}",
                     "ours: the same accuracy for less compute",
                     "the midpoint of its sigmoid lies at less compute, jackknife over common seeds",
-                    f"midpoint {column} {_FULL} {rival}",
+                    f"midpoint {column} {_FULL}{CURVE} {rival}{CURVE}",
                     primary=rival == "grpo",
                 )
                 for rival in ("grpo", "gvpo", "drgrpo")
@@ -186,7 +188,7 @@ STUDIES = (
                     f"{_TUNED[_FULL]} ends higher than {_TUNED[rival]}",
                     "ours: a better end, wherever the training happened to stop",
                     "the ceiling of its sigmoid is higher, jackknife over common seeds",
-                    f"ceiling completion_tokens {_FULL} {rival}",
+                    f"ceiling completion_tokens {_FULL}{CURVE} {rival}{CURVE}",
                     primary=rival == "grpo",
                 )
                 for rival in ("grpo", "gvpo", "drgrpo")
@@ -194,7 +196,6 @@ STUDIES = (
         ),
         measure="repro.figuredata.curves:measure",
         draw="repro.figures.curves:draw",
-        curve=True,
     ),
 )
 

@@ -72,11 +72,8 @@ def check_sweep(profile: Profile, experiment: Experiment) -> None:
                     )
 
 
-def make_cell(profile: Profile, base: str, arm: Arm, seed: int, *, curve: bool = False) -> Cell:
-    """The cell of one base, arm and seed, with its resolved specification.
-
-    curve: whether held-out accuracy is measured along its training.
-    """
+def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
+    """The cell of one base, arm and seed, with its resolved specification."""
     trained = trains(arm)
     spec = {
         "profile": profile.name,
@@ -94,7 +91,7 @@ def make_cell(profile: Profile, base: str, arm: Arm, seed: int, *, curve: bool =
         "code": code_hash(code_roots(profile, base, arm)),
         "lock": lock_hash(),
     }
-    if curve and trained:
+    if arm.curve:
         spec["curve"] = profile.curve.model_dump()
     if arm.forced:
         spec["forbidden_first"] = profile.evaluate.direct_start
@@ -149,7 +146,7 @@ def plan_cells(
     ]
     first, measured = (DEVELOPMENT_SEED, profile.for_development()) if experiment.development else (0, profile)
     return [
-        make_cell(measured, base, arm, seed, curve=experiment.curve)
+        make_cell(measured, base, arm, seed)
         for seed in range(first, first + count)
         for base in experiment.bases(profile)
         if not bases or base in bases

@@ -26,6 +26,7 @@ class Arm:
     search: str | None = None  # the arm whose trained policy searches
     beside: str | None = None  # the search whose cell also holds this row
     forced: bool = False  # the base, never beginning with `evaluate.direct_start`
+    curve: bool = False  # held-out accuracy is measured along the training
     paper_method: str | None = None  # the `method` label of the paper's row it stands beside
     like: str | None = None
     multiples: dict[str, float] = field(default_factory=dict)  # arguments as multiples of the profile's shared ones
@@ -44,6 +45,7 @@ NEW_TO_TRAINING = ("far", "reworded")  # suites of longer problems, and of the s
 EXPECTED = {"estimator": "centroid", "eq13": "p_q"}
 CONSTANT = {"upsilon_control": "constant"}
 NO_KL = {"kappa": 0.0}
+CURVE = "_curve"  # ends the name of an arm whose training is measured on the way; its cells are no table's
 
 
 @dataclass(frozen=True)
@@ -139,12 +141,11 @@ class Experiment:
     draw: str = ""
     sweep: Sweep | None = None
     files: tuple[str, ...] = ()
-    curve: bool = False  # held-out accuracy is measured along every training
     development: bool = False  # on seeds and questions that no table uses
 
     def lacks(self, profile: Profile) -> str:
         """What the profile would need for it, in one line; empty if nothing is missing."""
-        if self.curve and profile.curve is None:
+        if any(arm.endswith(CURVE) for arm in self.arms) and profile.curve is None:
             return f"{self.id} needs a section 'curve', which profile {profile.name} does not have"
         if self.development and profile.tasks.kind != "procedural":
             return f"{self.id} needs development questions, which tasks of kind {profile.tasks.kind!r} do not have"

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -176,8 +177,12 @@ def run_all(profile: Profile, options: Options) -> tuple[Outcome, dict[str, list
     return fill(profile, list(once.values()), options), cells
 
 
-def fill(profile: Profile, cells: list[Cell], options: Options) -> Outcome:
+def fill(
+    profile: Profile, cells: list[Cell], options: Options, finished: Callable[[Cell], None] = lambda cell: None
+) -> Outcome:
     """Fill every one of these cells that is missing, bases first. Returns what happened.
+
+    finished: called after each cell that is filled, and for none that was there.
 
     Raises BadInput before anything starts for values that no trainer accepts, a damaged record, a folder that cannot
     be written or is
@@ -194,7 +199,13 @@ def fill(profile: Profile, cells: list[Cell], options: Options) -> Outcome:
         _check_gpu(profile)
         check(profile, todo)
         tasks = _tasks(profile, todo)
-        return run_pool(tasks, options.jobs or profile.resources.jobs)
+        by_id = {cell.id: cell for cell in todo}
+
+        def tell(task: Task) -> None:
+            if task.id in by_id:  # the others are bases
+                finished(by_id[task.id])
+
+        return run_pool(tasks, options.jobs or profile.resources.jobs, finished=tell)
 
 
 def check(profile: Profile, cells: list[Cell]) -> None:

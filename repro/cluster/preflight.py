@@ -13,9 +13,9 @@ from repro.cluster.site import Site
 from repro.config import ClusterSpec, Profile
 from repro.errors import BadInput
 from repro.methods.registry import get_method
+from repro.references import resolve
 
 PROMPT_TOKENS = 1024  # chosen: no problem of the training sets is longer with its template
-PAPER_BATCH = 256  # "batch size of 256"
 # A method that its own loop trains: one process holds all of it, 16 bytes per parameter in float32 with Adam.
 _ALONE_BYTES, _ALONE_OVERHEAD = 16, 4.0
 
@@ -58,9 +58,9 @@ def setup_of(profile: Profile, base: str, values: dict[str, Any]) -> memory.Setu
 
 
 def check_batch(cluster: ClusterSpec, values: dict[str, Any], where: str) -> None:
-    """Raise BadInput unless an update sees the paper's batch, and vLLM's engines divide the ranks."""
+    """Raise BadInput unless an update sees the profile's batch, and vLLM's engines divide the ranks."""
     seen = cluster.ranks * values["per_device_train_batch_size"] * values["gradient_accumulation_steps"]
-    wanted = PAPER_BATCH * (values["num_generations"] if cluster.batch_of == "prompts" else 1)
+    wanted = cluster.batch * (values["num_generations"] if cluster.batch_of == "prompts" else 1)
     if seen != wanted:
         raise BadInput(
             f"{where}: {cluster.ranks} ranks x {values['per_device_train_batch_size']} rows x "
@@ -144,7 +144,8 @@ def price(profile: Profile, cell: Cell) -> Price:
         return Price(0.0, evaluate, 0.0)
     values, factor = cell.spec["train"], profile.resources.arm_cost.get(cell.arm, 1.0)
     if not distributed(cell):  # it generates and trains what its budget says, at the pace of one GPU
-        return Price(2 * costs.evaluation_hours(rates, values.get("generated_tokens", 0)), evaluate, 0.0)
+        budget = values.get("generated_tokens") or resolve(get_method(cell.spec["method"]).config).generated_tokens
+        return Price(2 * costs.evaluation_hours(rates, budget), evaluate, 0.0)
     step = costs.Step(
         completions=cluster.ranks * values["per_device_train_batch_size"] * values["gradient_accumulation_steps"],
         ranks=cluster.ranks,

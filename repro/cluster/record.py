@@ -42,7 +42,6 @@ class Launch:
     seeds: int | None = None
     not_launched: dict[str, str] = field(default_factory=dict)
     jobs: dict[str, str] = field(default_factory=dict)
-    results: str = ""
 
     def with_jobs(self, jobs: dict[str, str]) -> "Launch":
         """The launch once it was submitted."""

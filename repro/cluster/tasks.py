@@ -36,8 +36,7 @@ def make_bases(launch: Path) -> None:
     """Make every base of the launch's cells that is made here and not there yet, parents first."""
     profile, _, cells = planned(read_launch(launch))
     for name in dict.fromkeys(each for cell in cells for each in lineage(profile, cell.base)):
-        marker = base_marker(profile, name)
-        if profile.bases[name].made and not marker.exists():
+        if profile.bases[name].made and not (marker := base_marker(profile, name)).exists():
             marker.parent.mkdir(parents=True, exist_ok=True)
             make_profile_base(profile, name, marker, _say)
 

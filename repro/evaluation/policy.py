@@ -96,7 +96,7 @@ def answer(
             batch_size=spec.batch_size,
             seeds=spec.seeds,
             progress=lambda name, done, total, _, number=number: report(
-                (number + done / total) / len(questions), f"evaluating {name} {done}/{total}"
+                (number + done / total) / len(questions), f"evaluating {name} {done:.0f}/{total}"
             ),
         )
     return summaries(tasks, questions, spec, read_samples(path))

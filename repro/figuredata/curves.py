@@ -50,6 +50,10 @@ class Curves:
         found = np.array([[point[unit] for point in self.by_arm[arm][seed]] for seed in seeds], dtype=float)
         return found - found[:, :1]
 
+    def start(self, arm: str, seeds: Sequence[int]) -> float:
+        """Accuracy before the first step."""
+        return float(self.accuracy(arm, seeds)[:, 0].mean())
+
     def parameter(self, arm: str, seeds: Sequence[int], unit: str, name: str) -> float:
         """`ceiling`, or the log of `midpoint`, of the mean curve of these seeds."""
         mean = self.accuracy(arm, seeds).mean(axis=0)
@@ -144,6 +148,11 @@ def _compare(curves: Curves, base: str, statement: Statement) -> Decision:
     seeds = curves.seeds(better, worse)
     if not seeds:
         return decide(statement, base, NOT_TESTED, "not measured")
+    falling = [
+        arm for arm in (better, worse) if curves.parameter(arm, seeds, unit, CEILING) <= curves.start(arm, seeds)
+    ]
+    if name == MIDPOINT and falling:  # the midpoint of a fall is no speed of learning
+        return decide(statement, base, NOT_TESTED, f"{' and '.join(falling)} does not rise above the base")
     sign = 1.0 if name == CEILING else -1.0
     found = _jackknifed(curves, [(sign, better), (-sign, worse)], seeds, unit, name)
     if name == CEILING:

@@ -55,11 +55,13 @@ def count(cells: Iterable[Cell]) -> Coverage:
 def take_over(cells: Iterable[Cell]) -> list[Cell]:
     """Put the published records of covered cells where a run looks for its own; returns those that were put.
 
-    What such a cell does not publish, its samples and its policy, is not there afterwards.
+    What a cell does not publish, its samples and its policy, is not there afterwards: one whose policy a search still
+    needs is not taken over, and is trained again.
     """
-    taken = []
+    taken, cells = [], list(cells)
+    needed = {cell.spec["policy"] for cell in cells if "policy" in cell.spec and coverage_of(cell) != COVERED}
     for cell in cells:
-        if coverage_of(cell) == COVERED and load_summary(cell) is None:
+        if coverage_of(cell) == COVERED and load_summary(cell) is None and cell.id not in needed:
             cell.folder.mkdir(parents=True, exist_ok=True)
             for path in sorted(published_folder(cell).iterdir(), key=lambda each: each.name == "summary.json"):
                 shutil.copyfile(path, cell.folder / path.name)  # the summary last: with it a cell is done

@@ -8,6 +8,7 @@ KINDS = {
     "procedural": "repro.tasks.procedural.taskset:ProceduralTasks",
     "programs": "repro.tasks.programs.taskset:ProgramTasks",
     "words": "repro.tasks.words.taskset:WordTasks",
+    "rehearsal": "repro.tasks.benchmarks.rehearsal:RehearsalTasks",
     "benchmark": "repro.tasks.benchmarks.taskset:BenchmarkTasks",
 }
 

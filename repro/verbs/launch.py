@@ -98,7 +98,7 @@ def launch_record(args: argparse.Namespace, profile: "Profile", cells: Sequence[
             f"nothing to launch: {len(cells) - len(left)} of {len(cells)} cells are done, none other can run"
         )
     return Launch(
-        profile=profile.name,
+        profile=args.profile,
         target=args.target,
         cells=runnable,
         parts=parts_of(profile, args.split),
@@ -148,9 +148,9 @@ def _local(args: argparse.Namespace, record: "Launch", folder: Path) -> int:
     from repro.cells.run import check_folder
     from repro.cluster.record import write_launch
     from repro.files import exclusive_lock
-    from repro.paths import cache_dir, results_dir
+    from repro.paths import cache_dir
 
-    root = results_dir(args.profile)
+    root = folder.parent.parent
     if args.dry_run:
         for number, name in enumerate(record.cells):
             print(f"train    {number:>3} {name}")

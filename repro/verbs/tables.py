@@ -6,16 +6,21 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from repro.errors import BadInput
-from repro.verbs.common import DONE, FAILED, Parents, clock, options_of, profile_of, target_of
+from repro.verbs.common import DONE, FAILED, Parents, clock, options_of, profile_of, show, target_of
 from repro.verbs.launch import why_no_cluster
 
 if TYPE_CHECKING:
     from repro.cells.cell import Cell
     from repro.cells.pool import Outcome
     from repro.cells.records import Experiment
+    from repro.cells.run import Options
     from repro.config import Profile
 
 ALL = "all"  # the target that stands for every built one
+_PUBLISHED = {
+    "plan": "count what is published of a target, or of all: under today's hash, under another, not at all",
+    "run": "fill what results/published/ lacks; each cell is published when it is finished, so the run can go on later",
+}
 
 
 def add(verbs: Any, parents: Parents) -> None:
@@ -30,7 +35,10 @@ def add(verbs: Any, parents: Parents) -> None:
         ("regrade", regrade_target, everything, "grade the stored samples again, without a model"),
         ("publish", publish_target, everything[:2], "copy finished cells of a clean tree to results/published/"),
     ):
-        verbs.add_parser(name, parents=groups, help=text).set_defaults(call=call)
+        parser = verbs.add_parser(name, parents=groups, help=text)
+        parser.set_defaults(call=call)
+        if name in ("plan", "run"):
+            parser.add_argument("--published", action="store_true", help=_PUBLISHED[name])
 
 
 def list_targets(args: argparse.Namespace) -> int:
@@ -55,6 +63,8 @@ def list_targets(args: argparse.Namespace) -> int:
 def plan_target(args: argparse.Namespace) -> int:
     from repro.cells.run import plan
 
+    if args.published:
+        return _plan_published(args)
     profile, experiment, options = target_of(args)
     result = plan(profile, experiment, options)
     if args.json:
@@ -80,6 +90,8 @@ def run_target(args: argparse.Namespace) -> int:
     from repro.cells.run import run
     from repro.reporting.build import build_report
 
+    if args.published:
+        return _run_published(args)
     if args.target == ALL:
         return _run_everything(args)
     profile, experiment, options = target_of(args)
@@ -109,6 +121,55 @@ def _run_everything(args: argparse.Namespace) -> int:
     else:
         print("\n\n".join(report.text for report in reports.values()))
     return status
+
+
+def _chosen(args: argparse.Namespace) -> "tuple[Profile, list[Experiment], Options]":
+    """The profile, the target or all that the profile has what is needed for, and what is narrowed down."""
+    from repro.cells.experiments import EXPERIMENTS, get_experiment
+
+    profile = profile_of(args)
+    names = list(EXPERIMENTS) if args.target == ALL else [args.target]
+    found = [EXPERIMENTS[name] if args.target == ALL else get_experiment(name) for name in names]
+    chosen = [
+        each.in_profile(profile) for each in found if args.target != ALL or (each.built and not each.lacks(profile))
+    ]
+    return profile, chosen, options_of(args)
+
+
+def _plan_published(args: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from repro.cells.plan import plan_cells
+    from repro.cells.run import estimate_seconds
+    from repro.reporting.coverage import COVERED, count, coverage_of
+
+    profile, experiments, options = _chosen(args)
+    rows = {}
+    for experiment in experiments:
+        cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
+        left = sum(estimate_seconds(profile, cell) for cell in cells if coverage_of(cell) != COVERED)
+        rows[experiment.id] = {**asdict(count(cells)), "work": left / 3600}
+    unit = profile.resources.unit
+    lines = [
+        f"{name:<9} {row['covered']:>4} covered  {row['stale']:>4} stale  {row['missing']:>4} missing  "
+        f"{row['work']:6.2f} {unit} left"
+        for name, row in rows.items()
+    ]
+    return show(args, rows, "\n".join(lines))
+
+
+def _run_published(args: argparse.Namespace) -> int:
+    from repro.cells.plan import plan_cells
+    from repro.reporting.build import build_published
+    from repro.reporting.publish import fill_published
+
+    profile, experiments, options = _chosen(args)
+    outcome = fill_published(profile, experiments, options)
+    planned = [plan_cells(profile, each, options.seeds, options.arms, options.bases) for each in experiments]
+    status = _tell(outcome, list({cell.id: cell for cells in planned for cell in cells}.values()))
+    reports = {experiment.id: build_published(profile, experiment) for experiment in experiments}
+    files = {name: report.files for name, report in reports.items()}
+    return show(args, files, "\n\n".join(report.text for report in reports.values())) or status
 
 
 def _tell(outcome: "Outcome", cells: "list[Cell]") -> int:

@@ -91,8 +91,8 @@ def test_nothing_of_a_site_is_in_the_code(site, record, tmp_path):
     changed = site.model_copy(
         update={
             "partition": "big", "account": "me", "gres": "gpu:h100:8", "container": "apptainer exec img",
-            "python": "py3", "setup": ("module load cuda",), "extra": ("#SBATCH --exclusive",),
-            "env": {"NCCL_SOCKET_IFNAME": "ib0"},
+            "python": "py3",
+            "setup": ("module load cuda",), "extra": ("#SBATCH --exclusive",), "env": {"NCCL_SOCKET_IFNAME": "ib0"},
         }
     )  # fmt: skip
     found = made(changed, record, tmp_path)
