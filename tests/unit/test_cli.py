@@ -47,7 +47,10 @@ def fails(capsys, *argv):
         (["run", "table1", "--profile", "smoke", "--arms", "gcpo"], "arm 'gcpo' does not exist"),
         (["run", "table1", "--profile", "smoke", "--bases", "nano-q"], "base 'nano-q' is not in profile 'smoke'"),
         (["run", "table1", "--profile", "smoke", "--seeds", "0"], "--seeds is 0; want at least 1"),
-        (["plan", "table1", "--profile", "smoke", "--seeds", "1000000000"], "--seeds is 1000000000; want at most 10000"),
+        (
+            ["plan", "table1", "--profile", "smoke", "--seeds", "1000000000"],
+            "--seeds is 1000000000; want at most 10000",
+        ),
         (["run", "table1", "--profile", "smoke", "--seeds", "two"], "invalid int value: 'two'"),
         (
             ["run", "table1", "--profile", "smoke", "--set", "train.lerning_rate=1"],
