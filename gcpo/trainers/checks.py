@@ -4,29 +4,22 @@ import functools
 import inspect
 import math
 import warnings
-<<<<<<< HEAD
 from collections.abc import Callable, Iterable
 from numbers import Real
-from typing import Any
-=======
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
->>>>>>> refs/heads/gcpo
 
 import torch
 from transformers import GenerationConfig, PreTrainedModel, TrainerCallback
 from trl import GRPOConfig
 
-<<<<<<< HEAD
 # The square of a larger reward overflows float32, in which a group's standard deviation is computed: its advantages
 # would all be 0 without a word.
 MAX_REWARD = 1e18
-=======
+
 if TYPE_CHECKING:  # what a mixin stands in front of
     from transformers import Trainer as _Trainer
 else:
     _Trainer = object
->>>>>>> refs/heads/gcpo
 
 
 def check_whole_groups(args: GRPOConfig, *, per_micro_batch: bool = False) -> None:

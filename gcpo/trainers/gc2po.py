@@ -11,12 +11,8 @@ from __future__ import annotations
 
 import math
 import time
-<<<<<<< HEAD
-from contextlib import nullcontext
-from dataclasses import dataclass
-=======
 from contextlib import AbstractContextManager, nullcontext
->>>>>>> refs/heads/gcpo
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch

@@ -42,13 +42,9 @@ class GVPOConfig(PaperGRPOConfig):
     fixed_fields: ClassVar[dict[str, Any]] = PaperGRPOConfig.fixed_fields | {"scale_rewards": "none", "beta": 0.0}
 
     def __post_init__(self) -> None:
-<<<<<<< HEAD
         check_numbers(self)  # before they are multiplied
-        if self.steps_per_generation is None and self.generation_batch_size is None and self.num_iterations == 1:
-=======
         unset = self.steps_per_generation is None and self.generation_batch_size is None  # type: ignore[has-type]
         if unset and self.num_iterations == 1:
->>>>>>> refs/heads/gcpo
             self.steps_per_generation = UPDATES_PER_ROLLOUT * self.gradient_accumulation_steps
         super().__post_init__()
         if self.gvpo_beta <= 0:

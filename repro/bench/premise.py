@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from repro.bench.mechanism import Report
-from repro.bench.mechanism_figures import interval
 from repro.bench.overhead import Form, make_form
 from repro.cells.experiments import get_arm, get_experiment
 from repro.cells.plan import training_values
@@ -119,6 +118,8 @@ def _gap(sums: np.ndarray) -> np.ndarray:
 
 def _figure(sums: np.ndarray, figure: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float, float] | None:
     """The figure with its interval, None where it is no number on all questions together."""
+    from repro.bench.mechanism_figures import interval  # which imports torch: a notebook reads `lines` alone
+
     with np.errstate(invalid="ignore", divide="ignore"):
         if not np.isfinite(figure(sums.mean(axis=0))):
             return None

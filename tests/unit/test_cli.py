@@ -47,6 +47,10 @@ def fails(capsys, *argv):
         (["run", "table1", "--profile", "smoke", "--arms", "gcpo"], "arm 'gcpo' does not exist"),
         (["run", "table1", "--profile", "smoke", "--bases", "nano-q"], "base 'nano-q' is not in profile 'smoke'"),
         (["run", "table1", "--profile", "smoke", "--seeds", "0"], "--seeds is 0; want at least 1"),
+        (
+            ["plan", "table1", "--profile", "smoke", "--seeds", "1000000000"],
+            "--seeds is 1000000000; want at most 10000",
+        ),
         (["run", "table1", "--profile", "smoke", "--seeds", "two"], "invalid int value: 'two'"),
         (
             ["run", "table1", "--profile", "smoke", "--set", "train.lerning_rate=1"],
@@ -65,7 +69,7 @@ def fails(capsys, *argv):
         (plan_with("train.max_steps=1e3"), "max_steps is 1000.0; Input should be a valid integer"),
         (plan_with("train.generation_kwargs={top_k: nan}"), "train.generation_kwargs.top_k is nan"),
         (plan_with("bases.nano-t.spec.levels={e: nan}"), "bases.nano-t.spec.levels.e is nan"),
-        (plan_with("bases.nano-t.spec.muon_lr='nan'"), "muon_lr is nan; want a finite number"),
+        (plan_with("bases.nano-t.spec.muon_lr='nan'"), "smoke.yaml: bases.nano-t.spec.muon_lr is nan"),
         (plan_with("tasks.train_families=[shop, zz]"), "training families are ['shop', 'zz']; want some of rec, shop"),
         (plan_with("tasks.suites.modten-smoke=9000"), "9000 questions asked; want at most"),
         (
