@@ -27,9 +27,9 @@ display(Image(figures.png(pictures.chains())))
 # %% [markdown]
 # ## The two statements, corrected
 #
-# $Y = y_0$; $\mathcal G = \sigma(q, y_1, \dots, y_{n-1})$; $\Phi = \mathbb E[\cdot\,|\,\mathcal G]$, $\Psi = 1
-# - \Phi$; $b = \mathbb E[Y|q]$; $\hat b$ any $\mathcal G$-measurable baseline; $f^+ = \Psi f + \hat b$. Write
-# $r = Y - b$, $s = \Psi f$, $p = \Phi f - b$, $d = \hat b - b$. Everything $\mathcal G$-measurable is
+# $Y = y_0$; $\mathcal G = \sigma(q, y_1, \dots, y_{n-1})$; $\Phi = \mathbb E[\cdot\,|\,\mathcal G]$,
+# $\Psi = 1 - \Phi$; $b = \mathbb E[Y|q]$; $\hat b$ any $\mathcal G$-measurable baseline; $f^+ = \Psi f + \hat b$.
+# Write $r = Y - b$, $s = \Psi f$, $p = \Phi f - b$, $d = \hat b - b$. Everything $\mathcal G$-measurable is
 # orthogonal to $r$ and $s$; the rest is expansion, done here by sympy.
 
 # %%
@@ -42,8 +42,8 @@ for name, value in symbolic.equation_28_30().items():
 # %% [markdown]
 # ## An example that fits on paper
 #
-# n = 2, no query; $y_0, y_1, e$ independent standard normals, $y_2 = y_0 + y_1 + e$. Then $b = 0$ and $f^* =
-# (y_2 - y_1)/2$. Closed form beside 200,000 draws (z: their distance in standard errors).
+# n = 2, no query; $y_0, y_1, e$ independent standard normals, $y_2 = y_0 + y_1 + e$. Then $b = 0$ and
+# $f^* = (y_2 - y_1)/2$. Closed form beside 200,000 draws (z: their distance in standard errors).
 
 # %%
 display(Markdown(markdown_table(theory.example_table().round(3).replace(-0.0, 0.0))))

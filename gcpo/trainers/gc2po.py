@@ -20,6 +20,7 @@ from torch import Tensor
 from transformers import Cache, DynamicCache, PreTrainedModel
 
 from gcpo import trl_adapter
+from gcpo.draws import draw_seed
 from gcpo.gc2po import reward
 from gcpo.gc2po.credit import l2t_credit
 from gcpo.gc2po.episodes import OUTSIDE, Episodes, choose_scored, final_answer, find_episodes
@@ -56,8 +57,8 @@ class _EveryState(list):
 class Credit:
     """What a rollout was given, row by row in the order of its generation; a group's rows are consecutive.
 
-    completions: token ids; episodes: K_i of them per row; outcomes: [B], r_out; episodic: [B, K], r_cc; rewards: [B, K],
-    R_ik; both 0 beyond a row's K_i; advantages: [B, T], A_t.
+    completions: token ids; episodes: K_i of them per row; outcomes: [B], r_out; episodic: [B, K], r_cc; rewards:
+    [B, K], R_ik; both 0 beyond a row's K_i; advantages: [B, T], A_t.
     """
 
     completions: list[Ids]
@@ -129,7 +130,8 @@ class GC2POTrainer(PaperGRPOTrainer):
         episodic = torch.zeros(len(counts), max(counts), dtype=torch.float64, device=ids.device)
         if args.reads_answers:
             # GC2PO modification 1 (episodic reward): r_cc from perturbed latents
-            generator = torch.Generator().manual_seed(self._seed_of(completions))
+            own = args.seed, trl_adapter.rollout_number(self), self.accelerator.process_index, completions
+            generator = torch.Generator().manual_seed(draw_seed(*own))
             episodic = self._episodic_rewards(rollout, completions, episodes, caches, generator, metrics)
         # GC2PO modification 2 (token credit, L2T Alg. 1): A_t for A_i
         segments = torch.full_like(ids, OUTSIDE)
@@ -200,11 +202,6 @@ class GC2POTrainer(PaperGRPOTrainer):
                 *(rollout[name] for name in ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask")),
                 batch_size=size,
             )
-
-    def _seed_of(self, completions: list[Ids]) -> int:
-        """A seed for GC2PO's own draws: equal after a resume, different between ranks and rollouts."""
-        drawn = sum(map(sum, completions))
-        return hash((self.args.seed, self.state.global_step, self.accelerator.process_index, drawn)) % 2**62
 
     def _answers(self, completions: list[Ids], metrics: dict[str, float]) -> list[list[Ids]]:
         """The distinct final answers of each group as token ids, in order of first appearance."""

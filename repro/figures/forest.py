@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from repro.figures import BAND, FAINT, INK, PAPER, arm_look, bar, headline, new_figure, style
+from repro.figures import BAND, FAINT, INK, PAPER, arm_look, bar, headline, new_figure, settle, style
 from repro.tables import AVERAGE, Estimate, Row, Table1
 from repro.tables.words import samples
 
@@ -26,7 +26,7 @@ def gains(table: Table1) -> Figure:
     for this table, up to its largest minimum detectable gap of the column.
     """
     head = table.head
-    trained = [arm for arm in head.arms if arm != head.base_arm]
+    trained = head.trained
     rivals = [arm for arm in trained if arm != head.reference]
     alone = len(head.bases) == 1
     arms = [trained, trained if alone else rivals, trained if alone else rivals]
@@ -59,16 +59,8 @@ def gains(table: Table1) -> Figure:
         _limit_ratios(grid[2], table)
         headline(figure, table, "average over the suites")
         figure.legend(handles=_legend(table), loc="outside lower center", ncols=3 if alone else 2)
-        _settle(figure)
+        settle(figure)
     return figure
-
-
-def _settle(figure: Figure) -> None:
-    """Lay out once and round: the solver of the layout differs in the last digit from one process to the next."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    for axes in figure.axes:
-        axes.set_position([round(value, 6) for value in axes.get_position().bounds])
 
 
 def _gains(table: Table1, axes: Axes, rows: Sequence[Row]) -> None:
@@ -146,7 +138,7 @@ def _limit_ratios(panels: Sequence[Axes], table: Table1) -> None:
 
 def _sizes(table: Table1, base: str) -> str:
     paper = table.head.bases[base]
-    seeds = {len(table.arm(base, arm).seeds) for arm in table.head.arms if arm != table.head.base_arm} - {0}
+    seeds = {len(table.arm(base, arm).seeds) for arm in table.head.trained} - {0}
     span = "-".join(str(number) for number in sorted({min(seeds), max(seeds)})) if seeds else "0"
     beside = f", beside {paper}" if paper else ""
     return f"{span} seeds x {samples(table.head.k)} samples{beside}"

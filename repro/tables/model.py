@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from repro.cells.experiments import RATIO
+from repro.cells.records import RATIO
 from repro.errors import BadInput
 from repro.paper import AVERAGE
 from repro.stats import Interval, Ratio, minimum_detectable_gap
@@ -150,6 +150,12 @@ class Head:
     cells: tuple[str, ...]
     base_weights: dict[str, str]
     hours: float
+    checkpoints: tuple[str, ...] = ("base",)  # arms that no seed trains
+
+    @property
+    def trained(self) -> list[str]:
+        """The arms that are trained, in order."""
+        return [arm for arm in self.arms if arm not in self.checkpoints]
 
 
 @dataclass(frozen=True)

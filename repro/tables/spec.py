@@ -3,7 +3,8 @@
 import json
 from dataclasses import dataclass
 
-from repro.cells.experiments import EQUIVALENCE_MARGIN, PRIMARY_OUTCOME, RATIO, REFERENCE, Experiment, get_arm
+from repro.cells.experiments import get_arm
+from repro.cells.records import EQUIVALENCE_MARGIN, PRIMARY_OUTCOME, RATIO, REFERENCE, Experiment
 from repro.config import Profile
 from repro.errors import BadInput
 from repro.paper import BENCHMARKS, MODELS
@@ -81,6 +82,7 @@ class TableSpec:
     command: str
     p_values: bool
     base_arm: str = "base"
+    checkpoints: tuple[str, ...] = ("base",)  # rows that no seed trains: their evaluations are pooled
     reference: str = REFERENCE
     outcome: str = PRIMARY_OUTCOME
     margin: float = EQUIVALENCE_MARGIN
@@ -100,7 +102,8 @@ def table_spec(profile: Profile, experiment: Experiment, command: str, suites: l
         columns = [SuiteColumn(name, benchmark, False) for name, benchmark in zip(names, BENCHMARKS, strict=True)]
     else:
         columns = [SuiteColumn(name, None, False) for name in names]
-    arms = [get_arm(name) for name in experiment.arms]
+    arms = [arm for name in experiment.arms if (arm := get_arm(name)).measurable(profile)]
+    rows = {arm.id for arm in arms}
     return TableSpec(
         id=experiment.id,
         title=experiment.title,
@@ -110,10 +113,12 @@ def table_spec(profile: Profile, experiment: Experiment, command: str, suites: l
         arms=tuple(
             ArmRow(arm.id, arm.title, arm.paper_method, "" if arm.built else arm.why_not or NOT_RUN_YET) for arm in arms
         ),
+        checkpoints=tuple(arm.id for arm in arms if arm.method is None),
         suites=tuple(columns),
         claims=tuple(
             ClaimRow(c.id, c.text, c.better, c.worse, c.primary, c.scale, _ending_in(c.on, names) if c.on else None)
             for c in experiment.claims
+            if {c.better, c.worse} <= rows
         ),
         command=command,
         p_values=_calibrated(profile.name),

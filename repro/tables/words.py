@@ -66,7 +66,7 @@ def samples(k: Mapping[str, int]) -> str:
 def effort(head: Head, arm: ArmSummary) -> str:
     """Seeds x samples of one arm."""
     k = samples(arm.k or head.k)
-    if arm.arm == head.base_arm:
+    if arm.arm in head.checkpoints:
         return f"1 checkpoint x {len(arm.seeds)} x {k}"
     return f"{len(arm.seeds)} x {k}" + (" (1 seed, sampling only)" if len(arm.seeds) == 1 else "")
 
