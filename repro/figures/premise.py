@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from repro.bench.premise import ARMS, GAP, RANK, RANK_CC, RANK_STEP
+from repro.bench.premise_figures import ARMS, GAP, RANK, RANK_CC, RANK_STEP
 from repro.figures import INK, bar, look, new_figure, style
 
 _TITLES = {RANK: "R", RANK_CC: "r_cc alone", RANK_STEP: "r_cc, steps of one number"}

@@ -6,8 +6,9 @@ import pytest
 from scipy.stats import spearmanr
 
 from repro.bench import premise
-from repro.bench.premise import (
+from repro.bench.premise_figures import (
     ARMS,
+    CLAIMS,
     CONTROL,
     GAP,
     GC2PO,
@@ -16,6 +17,7 @@ from repro.bench.premise import (
     RANK,
     RANK_CC,
     RANK_STEP,
+    lines,
     premise_figures,
 )
 from repro.config import load_profile
@@ -59,7 +61,7 @@ def test_figures_know_who_rewards_sound_steps() -> None:
     assert found[f"{RANK}: {GC2PO} - {CONTROL}"][0] == pytest.approx(difference)
     # r_cc grows with the step's number here, which a comparison among steps of one number does not see
     assert found[f"{RANK_STEP}: {GC2PO}"][0] > found[f"{RANK_CC}: {GC2PO}"][0] + 0.2
-    assert set(found) >= {claim.figure for claim in premise.CLAIMS}
+    assert set(found) >= {claim.figure for claim in CLAIMS}
 
 
 def test_on_one_question_the_rank_correlation_is_spearmans() -> None:
@@ -98,7 +100,7 @@ def test_verdicts_text_and_picture_come_from_the_figures_alone() -> None:
     assert verdicts["sound"] == verdicts["sound>outcome"] == verdicts["own"] == "supported"
     assert {claim["id"]: claim["verdict"] for claim in poor["claims"]}["premise"] == "not tested"
     assert list(poor["classes"]) == ["sound_and_wrong"]
-    text = "\n".join(premise.lines(poor))
+    text = "\n".join(lines(poor))
     assert "nothing to compare" in text and "it does so more than the outcome alone: supported" in text
     assert png(picture(full)) == png(picture(full)) != png(picture(poor))
 
