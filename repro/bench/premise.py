@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import torch
 
+from gcpo.trl_adapter import draw_rollout
 from repro.bench.mechanism import Report
-from repro.bench.overhead import Form, make_form
+from repro.bench.overhead import make_form
 from repro.bench.premise_figures import ARMS, CLAIMS, CONTROL, GC2PO, premise_figures, verdict
 from repro.cells.experiments import get_arm, get_experiment
 from repro.cells.plan import training_values
@@ -53,17 +55,18 @@ def measure_premise(
     episodes: list[dict[str, Any]] = []
     rollouts: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        forms = {label: _form(profile, base, arm, n, questions, folder) for label, arm in ARMS.items()}
-        trainer = forms[GC2PO].trainer
+        trainers = {label: _trainer(profile, base, arm, n, questions, folder) for label, arm in ARMS.items()}
+        trainer = trainers[GC2PO]
         tokenizer = trainer.processing_class
         stops = tasks.stop_ids(tokenizer, trainer.model.config._name_or_path)
         for start in range(0, prompts, QUESTIONS_AT_ONCE):
             places = [place for place in range(start, start + QUESTIONS_AT_ONCE) for _ in range(n)]
             batch = [{"prompt": tasks.prompt(questions[place]), "question": place} for place in places]
             credits = {}
-            for label, form in forms.items():
-                form.step(batch, seed=seed * 10_000 + start)
-                credits[label] = form.trainer.credit
+            for label, each in trainers.items():
+                torch.manual_seed(seed * 10_000 + start)
+                draw_rollout(each, batch)
+                credits[label] = each.credit
             responses = [response_of(tasks, tokenizer, ids, stops) for ids in credits[GC2PO].completions]
             verdicts = tasks.grade([questions[place] for place in places], responses)
             for row, place in enumerate(places):
@@ -75,12 +78,12 @@ def measure_premise(
     return _result(profile, base, n, pd.DataFrame(episodes), pd.DataFrame(rollouts))
 
 
-def _form(profile: Profile, base: str, arm: str, n: int, questions: Sequence[Any], folder: str) -> Form:
+def _trainer(profile: Profile, base: str, arm: str, n: int, questions: Sequence[Any], folder: str) -> Any:
     values = {**training_values(profile, base, get_arm(arm)), "max_scored_episodes": None}  # every step has its own
     if (values.get("segmentation"), values.get("episode_delimiter")) != ("delimiter", STEP_END):
         raise BadInput(f"bench premise: arm {arm} of profile {profile.name} has no episodes that end in {STEP_END!r}, "
                        "as steps do; want segmentation: delimiter")  # fmt: skip
-    return make_form(profile, arm, values, n, QUESTIONS_AT_ONCE, questions, folder, base=base)
+    return make_form(profile, arm, values, n, QUESTIONS_AT_ONCE, questions, folder, base=base).trainer
 
 
 def _record(
@@ -92,10 +95,10 @@ def _record(
     episodes: list[dict[str, Any]],
     rollouts: list[dict[str, Any]],
 ) -> None:
-    """Add one completion and its steps. Raises RuntimeError where the forms do not speak of the same steps."""
+    """Add one completion and its steps. Raises RuntimeError where the trainers do not speak of the same steps."""
     ids, latents = credits[GC2PO].completions[row], credits[GC2PO].episodes[row].latents
     if any(credit.completions[row] != ids for credit in credits.values()):
-        raise RuntimeError("the forms sampled different completions; want equal ones from equal weights and seeds")
+        raise RuntimeError("the trainers sampled different completions; want equal ones from equal weights and seeds")
     if sound and len(sound) != len(latents):
         raise RuntimeError(f"completion of question {question} has {len(sound)} steps and {len(latents)} episodes")
     for step, fine in enumerate(sound):
