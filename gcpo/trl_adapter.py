@@ -336,6 +336,15 @@ def first_prompt(trainer: Any) -> Any:
     return next(iter(trainer.train_dataset))["prompt"]
 
 
+def draw_rollout(trainer: Any, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """A training rollout and all that the trainer makes of it, without an update.
+
+    rows: of the data set, each as often as its prompt is sampled, one after the other.
+    """
+    trainer.model.train()
+    return trainer._generate_and_score_completions(rows)
+
+
 def rollout_number(trainer: Any) -> int:
     """How many training rollouts came before this one, counted from the start of the run and not of the process.
 
