@@ -71,18 +71,25 @@ def base_specs(profile: Profile, kind: str) -> dict[str, Any]:
     return _of_recipe(kind, "resolve_bases")(tree) if tree else {}
 
 
-def base_source(profile: Profile, name: str) -> tuple[Path, str]:
-    """(folder, hash of the weights and of what goes with them) of a base that exists.
+def base_folder(profile: Profile, name: str) -> Path:
+    """The folder of a base that exists.
 
     Raises BadInput when a made base is missing or damaged, or a folder or hub id holds no whole model.
     """
     ref = profile.bases[name]
     if not ref.made:
-        folder = resolve_model(ref.model, ref.revision)
-        return folder, fingerprint(folder)
+        return resolve_model(ref.model, ref.revision)
     folder = _of_recipe(ref.kind, "base_path")(base_specs(profile, ref.kind)[name])
     if not _of_recipe(ref.kind, "is_whole")(folder):
         raise BadInput(f"base {name}: {folder} has no whole weights; run the target again to make it")
+    return folder
+
+
+def base_source(profile: Profile, name: str) -> tuple[Path, str]:
+    """(folder, hash of the weights and of what goes with them) of a base that exists. Errors as `base_folder`."""
+    ref, folder = profile.bases[name], base_folder(profile, name)
+    if not ref.made:
+        return folder, fingerprint(folder)
     return folder, read_json(folder / _of_recipe(ref.kind, "RECORD"), "base record")["weights_sha256"]
 
 

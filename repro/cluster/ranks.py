@@ -8,7 +8,9 @@ import os
 import sys
 from pathlib import Path
 
-from repro.cells.bases import base_source
+import torch
+
+from repro.cells.bases import base_folder
 from repro.cells.cell import Cell
 from repro.cells.fill import train_policy
 from repro.cluster.node import check_ranks
@@ -66,7 +68,8 @@ def train_on_all_ranks(profile: Profile, cell: Cell, *, stop: Path, stopped: Pat
     device = decide(profile.resources.device)
     if device.type == "cuda":
         device = type(device)("cuda", int(os.environ["LOCAL_RANK"]))
-    base, _ = base_source(profile, cell.base)
+    torch.set_num_threads(profile.resources.threads)
+    base = base_folder(profile, cell.base)
     with make_taskset(profile.tasks) as tasks:
         try:
             train_policy(profile, cell, tasks, base, device, lambda done, text: None, stop=stop)

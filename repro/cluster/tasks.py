@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from repro.bases.load import load_tokenizer
-from repro.cells.bases import base_marker, base_source, lineage, make_profile_base
+from repro.cells.bases import base_folder, base_marker, lineage, make_profile_base
 from repro.cells.cell import Cell
 from repro.cells.fill import record_environment, train_policy, trained_record
 from repro.cluster.finish import FAILED, PartOfSuite, finish_cell, note_attempt, part_failure, part_file, policy_source
@@ -78,7 +78,7 @@ def train(launch: Path, index: int, *, stop: Path, stopped: Path) -> None:
 
 def _train_here(profile: Profile, cell: Cell, stop: Path, stopped: Path) -> None:
     torch.set_num_threads(profile.resources.threads)
-    base, _ = base_source(profile, cell.base)
+    base = base_folder(profile, cell.base)
     with make_taskset(profile.tasks) as tasks:
         try:
             train_policy(profile, cell, tasks, base, decide(profile.resources.device), _say, stop=stop)
