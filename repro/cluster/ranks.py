@@ -13,6 +13,7 @@ import torch
 from repro.cells.bases import base_folder
 from repro.cells.cell import Cell
 from repro.cells.fill import train_policy
+from repro.cells.pool import die_with_parent
 from repro.cluster.node import check_ranks
 from repro.cluster.record import cell_at, planned, read_launch
 from repro.config import Layout, Profile
@@ -80,6 +81,7 @@ def train_on_all_ranks(profile: Profile, cell: Cell, *, stop: Path, stopped: Pat
 
 def main(launch: str, index: str, stop: str, stopped: str) -> int:
     """Run one rank; 2 for bad input, whose line is the last one of the first rank's output."""
+    die_with_parent()  # the agent starts each rank in a session of its own
     record = read_launch(Path(launch))
     try:
         profile, _, cells = planned(record)

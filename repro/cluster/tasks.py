@@ -16,6 +16,7 @@ from repro.bases.load import load_tokenizer
 from repro.cells.bases import base_folder, base_marker, lineage, make_profile_base
 from repro.cells.cell import Cell
 from repro.cells.fill import record_environment, train_policy, trained_record
+from repro.cells.pool import die_with_parent
 from repro.cluster.finish import FAILED, PartOfSuite, finish_cell, note_attempt, part_failure, part_file, policy_source
 from repro.cluster.node import check_node
 from repro.cluster.preflight import distributed
@@ -104,7 +105,13 @@ def _train_on_ranks(profile: Profile, cell: Cell, launch: Path, index: int, stop
     environment = os.environ | {"OMP_NUM_THREADS": str(profile.resources.threads)}
     last: list[str] = []
     with subprocess.Popen(
-        asked, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        asked,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        preexec_fn=die_with_parent,
     ) as running:
         for line in running.stdout:
             sys.stderr.write(line)
