@@ -30,7 +30,7 @@ from repro.files import exclusive_lock, write_json
 from repro.methods.checkpoints import Stopped
 from repro.tasks.build import make_taskset
 
-_TAIL = 40  # lines of a failed training that its log ends with
+_TAIL = 400  # last lines of a training that are looked through for why it failed: every rank has a traceback
 
 
 def make_bases(launch: Path) -> None:
