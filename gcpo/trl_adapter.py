@@ -1,7 +1,7 @@
 """The only file that touches TRL's private names: sampling, scoring, hidden states, metrics and the rollout buffer.
 
 TRL changes these between minor versions, so its version is pinned and checked. Text models only: no images, no tools.
-Hidden states were not run under ZeRO-3.
+Under ZeRO-3 hidden states come from the whole model's forward (tests/cluster, on CPUs).
 """
 
 from collections.abc import Iterator

@@ -2,7 +2,7 @@
 
 Three edits to `PaperGRPOTrainer`, each headed "GCPO modification": the advantages and the contexts at rollout, where
 groups are whole and the policy is π_old, and the KL term in the loss. Groups of equal rewards are left out of all three
-and cost nothing. Not run under ZeRO-3; text models only.
+and cost nothing. Text models only; ZeRO-3 was run on two CPU processes, with context_encoding="text" alone.
 """
 
 from __future__ import annotations
