@@ -100,6 +100,13 @@ class SearchSpec(Strict):
     rows_at_once: int = Field(ge=1, description="plain samples drawn together")
 
 
+class BenchSpec(Strict):
+    """How the cost of a step is measured: forms of GCPO beside GRPO, on the same rollouts."""
+
+    rounds: int = Field(ge=1, description="measured steps per form, after one that is dropped")
+    prompts: int = Field(ge=1, description="groups per step")
+
+
 class ResourceSpec(Strict):
     """What a run of the profile takes; estimates for `plan`, corrected by what was measured."""
 
@@ -109,6 +116,7 @@ class ResourceSpec(Strict):
     base_seconds: dict[str, float]
     train_seconds: float = Field(description="one GRPO cell on a base of cost 1")
     evaluate_seconds: float
+    bench_seconds: float = 0.0  # a measurement of a step's cost, on a base of cost 1
     search_seconds: float = 0.0  # a search and the votes beside it, on a base of cost 1
     base_cost: dict[str, float]
     arm_cost: dict[str, float]
@@ -133,6 +141,7 @@ class Profile(Strict):
     arms: dict[str, dict[str, Any]]  # overrides per arm
     evaluate: EvaluateSpec
     search: SearchSpec | None = None
+    bench: BenchSpec | None = None
     sweeps: dict[str, list[float]] = {}  # figure -> the values of its grid that are run; all where it is not named
     resources: ResourceSpec
 

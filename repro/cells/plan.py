@@ -10,7 +10,7 @@ from repro.closure import code_hash
 from repro.config import Profile
 from repro.errors import BadInput
 from repro.evaluation.engines import ENGINES
-from repro.methods.registry import SEARCH, get_method
+from repro.methods.registry import BENCH, SEARCH, get_method
 from repro.provenance import lock_hash
 from repro.references import module_of
 from repro.tasks.build import task_module
@@ -19,6 +19,7 @@ from repro.tasks.build import task_module
 CELL = ("repro.cells.fill",)
 SEARCH_CODE = ("repro.methods.search",)
 VALUE_CODE = ("repro.methods.search_value",)
+BENCH_CODE = ("repro.bench.overhead",)
 
 
 def code_roots(profile: Profile, base: str, arm: Arm) -> tuple[str, ...]:
@@ -27,6 +28,8 @@ def code_roots(profile: Profile, base: str, arm: Arm) -> tuple[str, ...]:
     roots |= {code for name in lineage(profile, base) if (code := recipe_module(profile, name))}
     if arm.method == SEARCH:
         roots |= {*SEARCH_CODE, *(VALUE_CODE if profile.search and profile.search.value == "value_model" else ())}
+    elif arm.method == BENCH:
+        roots |= {*BENCH_CODE, *get_method("grpo").modules, *get_method("gcpo").modules}
     elif arm.method is not None:
         roots |= set(get_method(arm.method).modules)
     return tuple(sorted(roots))
@@ -62,7 +65,7 @@ def check_sweep(profile: Profile, experiment: Experiment) -> None:
 
 def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
     """The cell of one base, arm and seed, with its resolved specification."""
-    trained = arm.method not in (None, SEARCH)
+    trained = arm.method not in (None, SEARCH, BENCH)
     spec = {
         "profile": profile.name,
         "base": {name: base_identity(profile, name) for name in lineage(profile, base)},
@@ -79,6 +82,10 @@ def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
         "code": code_hash(code_roots(profile, base, arm)),
         "lock": lock_hash(),
     }
+    if arm.method == BENCH:
+        if profile.bench is None:
+            raise BadInput(f"profile {profile.name} has no section 'bench'; arm {arm.id} needs one")
+        spec |= {"bench": profile.bench.model_dump(), "train_arguments": profile.train}
     if arm.search is not None:
         if profile.search is None:
             raise BadInput(f"profile {profile.name} has no section 'search'; arm {arm.id} needs one")
@@ -125,6 +132,7 @@ def plan_cells(
         for base in experiment.bases(profile)
         if not bases or base in bases
         for arm in chosen
+        if seed == 0 or not arm.once
     ]
 
 
