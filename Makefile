@@ -23,7 +23,7 @@ export TOKENIZERS_PARALLELISM := false
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env audit theory calibrate evaluate doctor list plan test clean reproduce-% publish-%
+.PHONY: help env audit theory calibrate evaluate doctor list plan figures test clean reproduce-% publish-%
 
 help: ## this list
 	@echo "make TARGET [PROFILE=smoke|micro|integrate|pretrained|gpu|paper] [BASE=model] [SEEDS=n] [ARMS=a,b] [JOBS=n] [SET=key=value]"
@@ -31,6 +31,10 @@ help: ## this list
 	@echo "  reproduce-table1   Table 1: paper | independent | ours      smoke 2 min, micro 32 min, gpu and paper: make plan"
 	@echo "  reproduce-table2   Table 2: the ablation and its controls   smoke 3 min, micro 20 min, gpu and paper: make plan"
 	@echo "  reproduce-table3   Table 3: search and votes at test time   smoke 3 min, micro 15 min, gpu and paper: make plan"
+	@echo "  reproduce-figure4a Figure 4a: accuracy over alpha           smoke 2 min, micro 20 min, gpu and paper: make plan"
+	@echo "  reproduce-figure4b Figure 4b: accuracy over kappa           smoke 2 min, micro 12 min, gpu and paper: make plan"
+	@echo "  reproduce-figure4c Figure 4c: similarity in Upsilon         smoke 2 min, micro 7 min, gpu and paper: make plan"
+	@echo "  reproduce-all      every table and figure that is built     smoke 10 min, others: the sum of the above"
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
 	@echo
 	@echo "  times: two quiet cores, environment (about 3 minutes, once) aside. Tables not built yet: make list"
@@ -58,6 +62,9 @@ list: $(STAMP) ## all tables and figures of the paper, with state (seconds)
 
 plan: $(NEEDS) ## what Table 1 would run, with estimated time; runs nothing (seconds)
 	@$(REPRO) plan table1 --profile $(PROFILE) $(NARROW)
+
+figures: $(STAMP) ## draw every table and figure again from finished cells, without training (a minute)
+	@$(REPRO) figures --profile $(PROFILE)
 
 audit: $(STAMP) ## recompute every number of the paper: results/paper/audit.md (half a minute)
 	@$(REPRO) audit

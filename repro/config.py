@@ -133,6 +133,7 @@ class Profile(Strict):
     arms: dict[str, dict[str, Any]]  # overrides per arm
     evaluate: EvaluateSpec
     search: SearchSpec | None = None
+    sweeps: dict[str, list[float]] = {}  # figure -> the values of its grid that are run; all where it is not named
     resources: ResourceSpec
 
 

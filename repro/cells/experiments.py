@@ -5,77 +5,10 @@ An arm is a method with overrides of its trainer's arguments. A profile says how
 It is written before the run. Nothing here is a result.
 """
 
-from dataclasses import dataclass, field
-from typing import Any
-
-from repro.config import Profile, closest
+from repro.cells.figures import FIGURE_ARMS, FIGURES
+from repro.cells.records import CONSTANT, EXPECTED, NO_KL, SHARE_LOST, Arm, Claim, Experiment
+from repro.config import closest
 from repro.errors import BadInput
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One row of a table: `method` is a key of `gcpo.trainers.METHODS`, or None for the untrained base."""
-
-    id: str
-    title: str
-    method: str | None
-    overrides: dict[str, Any] = field(default_factory=dict)
-    built: bool = True
-    why_not: str = ""
-    search: str | None = None  # the arm whose trained policy searches
-    beside: str | None = None  # the search whose cell also holds this row
-    paper_method: str | None = None  # the `method` label of the paper's row it stands beside
-
-
-PRIMARY_OUTCOME = "avg@k"  # the average over suites of avg@k decides; greedy passes stand beside it without a verdict
-EQUIVALENCE_MARGIN = 0.10  # of the gain of the reference arm over the base: arms closer than this are equivalent
-REFERENCE = "grpo"
-RATIO, SHARE_LOST = "ratio", "share lost"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A sentence of the paper that a measurement can decide: `better` has the higher outcome than `worse`, on every
-    base.
-
-    Direction: `supported` if the interval of the difference lies above 0, `reversed` if below, `equivalent` if two
-    one-sided tests place it within EQUIVALENCE_MARGIN, else `undecided`. Size against the paper, on a scale that does
-    not need equal tasks: `ratio`, gain(better) / gain(worse) over the own base, or `share lost`, the share of
-    gain(better) that `worse`, which lacks a term, does not reach.
-    """
-
-    id: str
-    text: str
-    better: str
-    worse: str
-    primary: bool = False  # fixed beforehand; Holm-corrected together with the other primary ones
-    scale: str = RATIO
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """A table or figure of the paper."""
-
-    id: str
-    title: str
-    kind: str  # table | figure
-    arms: tuple[str, ...] = ()
-    claims: tuple[Claim, ...] = ()
-    paper_table: str | None = None
-    built: bool = False
-    note: str = ""
-    role: str | None = None  # the only base model of the paper's table; None: all of the profile's
-    outcome: str = PRIMARY_OUTCOME
-    margin: float = EQUIVALENCE_MARGIN
-    reference: str = REFERENCE  # whose gain the margin is a share of, and whom the other arms are compared with
-
-    def bases(self, profile: Profile) -> list[str]:
-        """Names of the profile's bases that it compares on; the first one where none plays the role."""
-        names = list(profile.bases)
-        if self.role is None:
-            return names
-        return [name for name in names if profile.bases[name].role.startswith(self.role)] or names[:1]
-
 
 _SEARCHED = (
     ("base", "base", "base"),
@@ -84,9 +17,6 @@ _SEARCHED = (
     ("drgrpo", "Dr.GRPO", "Dr.GRPO"),
     ("gcpo_expected", "GCPO expected", "GCPO"),
 )
-_EXPECTED = {"estimator": "centroid", "eq13": "p_q"}
-_CONSTANT = {"upsilon_control": "constant"}
-_NO_KL = {"kappa": 0.0}
 
 ARMS = {
     arm.id: arm
@@ -96,7 +26,7 @@ ARMS = {
         Arm("rest_mcts", "ReST-MCTS*", "rest_mcts", paper_method="ReST-MCTS"),
         Arm("gvpo", "GVPO", "gvpo", paper_method="GVPO"),
         Arm("drgrpo", "Dr.GRPO", "drgrpo", paper_method="Dr.GRPO"),
-        Arm("gcpo_expected", "GCPO expected", "gcpo", _EXPECTED, paper_method="GCPO"),
+        Arm("gcpo_expected", "GCPO expected", "gcpo", EXPECTED, paper_method="GCPO"),
         Arm(
             "gcpo_mc",
             "GCPO mc",
@@ -124,19 +54,25 @@ ARMS = {
             paper_method="GCPO",
         ),
         # Controls: which term moves accuracy, and whether the causal part does
-        Arm("grpo_rescaled", "GRPO, advantages x mean Upsilon", "gcpo", {**_EXPECTED, **_CONSTANT, **_NO_KL}),
+        Arm("grpo_rescaled", "GRPO, advantages x mean Upsilon", "gcpo", {**EXPECTED, **CONSTANT, **NO_KL}),
         Arm(
             "gcpo_no_weighting",
             "GCPO expected, w/o Adv. Weighting",
             "gcpo",
-            {**_EXPECTED, "upsilon_control": "one"},
+            {**EXPECTED, "upsilon_control": "one"},
             paper_method="w/o Adv. Weighting",
         ),
-        Arm("gcpo_no_kl", "GCPO expected, w/o KL Term", "gcpo", {**_EXPECTED, **_NO_KL}, paper_method="w/o KL Term"),
-        Arm("gcpo_kappa_06", "GCPO expected, kappa 0.06", "gcpo", {**_EXPECTED, "kappa": 0.06}),
-        Arm("gcpo_constant", "GCPO expected, constant Upsilon", "gcpo", {**_EXPECTED, **_CONSTANT}),
-        Arm("gcpo_shuffled", "GCPO expected, shuffled Upsilon", "gcpo", {**_EXPECTED, "upsilon_control": "shuffled"}),
-        Arm("gcpo_sign_aware", "GCPO expected, sign-aware", "gcpo", {**_EXPECTED, "sign_rule": "sign_aware"}),
+        Arm(
+            "gcpo_no_kl",
+            "GCPO expected, w/o KL Term",
+            "gcpo",
+            NO_KL,
+            paper_method="w/o KL Term",
+            like="gcpo_expected",
+        ),
+        Arm("gcpo_constant", "GCPO expected, constant Upsilon", "gcpo", {**EXPECTED, **CONSTANT}),
+        Arm("gcpo_shuffled", "GCPO expected, shuffled Upsilon", "gcpo", {**EXPECTED, "upsilon_control": "shuffled"}),
+        Arm("gcpo_sign_aware", "GCPO expected, sign-aware", "gcpo", {**EXPECTED, "sign_rule": "sign_aware"}),
         # Each policy of Table 3 with search, and with votes over as many tokens
         *(
             arm
@@ -147,6 +83,7 @@ ARMS = {
                 Arm(f"{policy}_best", f"{title} + best-of-N", "search", beside=f"{policy}_mcts"),
             )
         ),
+        *FIGURE_ARMS,
     )
 }
 
@@ -198,8 +135,6 @@ def _table3_claims() -> tuple[Claim, ...]:
     )  # fmt: skip
 
 
-_NOT_BUILT = "registered, not built yet"
-
 EXPERIMENTS = {
     experiment.id: experiment
     for experiment in (
@@ -246,13 +181,7 @@ EXPERIMENTS = {
             built=True,
             role="DeepScaleR-1.5B",
         ),
-        Experiment("figure3", "HumanEval, 0-shot and 5-shot", "figure", note=_NOT_BUILT),
-        Experiment("figure4a", "Accuracy over alpha", "figure", note=_NOT_BUILT),
-        Experiment("figure4b", "Accuracy over kappa", "figure", note=_NOT_BUILT),
-        Experiment("figure4c", "Similarity in Upsilon: cosine, Euclidean, Gaussian", "figure", note=_NOT_BUILT),
-        Experiment("figure6", "Accuracy given q, x and the projected input", "figure", note=_NOT_BUILT),
-        Experiment("figure7", "Gradient norms during training", "figure", note=_NOT_BUILT),
-        Experiment("figure8", "Training cost against GRPO (the 1.18x claim)", "figure", note=_NOT_BUILT),
+        *FIGURES,
     )
 }
 

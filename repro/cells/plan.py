@@ -4,7 +4,8 @@ from typing import Any
 
 from repro.cells.bases import base_identity, lineage, recipe_module
 from repro.cells.cell import Cell
-from repro.cells.experiments import Arm, Experiment, get_arm
+from repro.cells.experiments import get_arm
+from repro.cells.records import Arm, Experiment
 from repro.closure import code_hash
 from repro.config import Profile
 from repro.errors import BadInput
@@ -34,11 +35,29 @@ def code_roots(profile: Profile, base: str, arm: Arm) -> tuple[str, ...]:
 def training_values(profile: Profile, base: str, arm: Arm) -> dict[str, Any]:
     """The arguments of an arm's method on a base.
 
-    What is said of a base wins over what is said of all; an arm's own definition wins over that; the profile's words
-    for this arm win over all.
+    What is said of a base wins over what is said of all; an arm's own definition wins over that, after those of the
+    arm that it is like; the profile's words for this arm win over all.
     """
     shared = {**profile.train, **profile.bases[base].train} if get_method(arm.method).shared else {}
-    return {**shared, **arm.overrides, **profile.arms.get(arm.id, {})}
+    model = get_arm(arm.like) if arm.like else None
+    inherited = {**model.overrides, **profile.arms.get(model.id, {})} if model else {}
+    return {**shared, **inherited, **arm.overrides, **profile.arms.get(arm.id, {})}
+
+
+def check_sweep(profile: Profile, experiment: Experiment) -> None:
+    """Raise BadInput where the profile gives an arm of a sweep another value than the one it stands at."""
+    if experiment.sweep is None:
+        return
+    setting = experiment.sweep.setting
+    for base in experiment.bases(profile):
+        for series in experiment.sweep.series:
+            for value, arm in series.arms.items():
+                given = training_values(profile, base, get_arm(arm)).get(setting, experiment.sweep.unset)
+                if given != value:
+                    raise BadInput(
+                        f"{experiment.id}: arm {arm} stands at {setting} {value}, and profile {profile.name} gives it "
+                        f"{given}; leave {setting} out of arms.{arm}"
+                    )
 
 
 def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
@@ -98,6 +117,7 @@ def plan_cells(
             raise BadInput(f"base {name!r} is not in profile {profile.name!r}; its bases: {', '.join(profile.bases)}")
     for name in profile.arms:
         get_arm(name)
+    check_sweep(profile, experiment)
     chosen = [get_arm(name) for name in experiment.arms if _planned(get_arm(name)) and (not arms or name in arms)]
     return [
         make_cell(profile, base, arm, seed)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from repro.cells.bases import base_marker, base_specs, lineage, make_profile_base
 from repro.cells.cell import Cell
-from repro.cells.experiments import ARMS, EXPERIMENTS, Experiment
+from repro.cells.experiments import ARMS, EXPERIMENTS
 from repro.cells.plan import plan_cells
 from repro.cells.pool import Outcome, Task, run_pool
+from repro.cells.records import Experiment
 from repro.cells.state import load_summary, state
 from repro.config import Profile
 from repro.errors import BadInput
@@ -72,7 +73,7 @@ def target_status(profile: Profile) -> list[dict]:
         if experiment.built:
             counts = dict.fromkeys(("done", "running", "failed", "waiting"), 0)
             running = []
-            for cell in plan_cells(profile, experiment):
+            for cell in plan_cells(profile, experiment.in_profile(profile)):
                 now = state(cell)
                 counts[now] += 1
                 if now == "running":
@@ -114,24 +115,44 @@ def _missing_bases(profile: Profile, cells: list[Cell]) -> list[str]:
 
 
 def run(profile: Profile, experiment: Experiment, options: Options) -> tuple[Outcome, list[Cell]]:
-    """Fill every missing cell of a target. Returns what happened and all its cells.
+    """Fill every missing cell of a target. Returns what happened and all its cells. Raises as `fill`."""
+    cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
+    return fill(profile, cells, options), cells
+
+
+def run_all(profile: Profile, options: Options) -> tuple[Outcome, dict[str, list[Cell]]]:
+    """Fill every missing cell of everything that is built, a shared one once. Returns what happened and the cells per
+    target. Raises as `fill`, and for arms or bases, which belong to one target.
+    """
+    if options.arms or options.bases:
+        raise BadInput("--arms and --bases narrow one target; name it instead of 'all'")
+    cells = {
+        experiment.id: plan_cells(profile, experiment.in_profile(profile), options.seeds)
+        for experiment in EXPERIMENTS.values()
+        if experiment.built
+    }
+    once = {cell.id: cell for planned in cells.values() for cell in planned}
+    return fill(profile, list(once.values()), options), cells
+
+
+def fill(profile: Profile, cells: list[Cell], options: Options) -> Outcome:
+    """Fill every one of these cells that is missing, bases first. Returns what happened.
 
     Raises BadInput before anything starts for values that no trainer accepts, a damaged record, a folder that cannot
     be written or is
     in use; KeyboardInterrupt when interrupted.
     """
-    cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
     folder = results_dir(profile.name)
     check_folder(folder)
     check_folder(cache_dir())
     with exclusive_lock(folder / "run.lock", f"results folder {folder}"):
         todo = [cell for cell in cells if load_summary(cell) is None]
         if not todo:
-            return Outcome([], {}, {}), cells
+            return Outcome([], {}, {})
         provenance()
         check(profile, todo)
         tasks = _tasks(profile, todo)
-        return run_pool(tasks, options.jobs or profile.resources.jobs), cells
+        return run_pool(tasks, options.jobs or profile.resources.jobs)
 
 
 def check(profile: Profile, cells: list[Cell]) -> None:

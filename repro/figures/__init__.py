@@ -109,7 +109,19 @@ def bar(axes: Axes, estimate: Estimate | Size, place: float, looks: dict[str, st
 
 def headline(figure: Figure, table: Table1, what: str) -> None:
     """Stamp and title of the table over a picture of it, wrapped to its width."""
+    heading(figure, f"{table.head.title}: {what} ({table.head.profile})", table.head.stamp)
+
+
+def heading(figure: Figure, title: str, stamp: str = "") -> None:
+    """A stamp and a title over a picture, wrapped to its width."""
     letters = int(10.5 * figure.get_figwidth())  # what fits on a line at this size
-    lines = textwrap.wrap(f"{table.head.title}: {what} ({table.head.profile})", letters)
-    stamp = textwrap.wrap(table.head.stamp.upper(), letters)
-    figure.suptitle("\n".join([*stamp, *lines]), x=0.01, ha="left", fontsize=12)
+    lines = [line for text in (stamp.upper(), title) for line in textwrap.wrap(text, letters)]
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=12)
+
+
+def settle(figure: Figure) -> None:
+    """Lay out once and round: the solver of the layout differs in the last digit from one process to the next."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position([round(value, 6) for value in axes.get_position().bounds])

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from repro.figures import BAND, FAINT, INK, PAPER, arm_look, bar, headline, new_figure, style
+from repro.figures import BAND, FAINT, INK, PAPER, arm_look, bar, headline, new_figure, settle, style
 from repro.tables import AVERAGE, Estimate, Row, Table1
 from repro.tables.words import samples
 
@@ -59,16 +59,8 @@ def gains(table: Table1) -> Figure:
         _limit_ratios(grid[2], table)
         headline(figure, table, "average over the suites")
         figure.legend(handles=_legend(table), loc="outside lower center", ncols=3 if alone else 2)
-        _settle(figure)
+        settle(figure)
     return figure
-
-
-def _settle(figure: Figure) -> None:
-    """Lay out once and round: the solver of the layout differs in the last digit from one process to the next."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    for axes in figure.axes:
-        axes.set_position([round(value, 6) for value in axes.get_position().bounds])
 
 
 def _gains(table: Table1, axes: Axes, rows: Sequence[Row]) -> None:

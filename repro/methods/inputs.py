@@ -46,7 +46,8 @@ Report = Callable[[float, str], None]
 
 def settings_of(values: dict[str, Any], where: str, *, output_dir: str = "unused", cpu: bool = True) -> GCPOConfig:
     """The GCPO settings whose contexts, n and m are used. Raises BadInput where they make no context."""
-    config = get_method("gcpo").settings(values, seed=0, output_dir=output_dir, where=where, cpu=cpu)
+    alone = {**values, "beta": 0.0, "use_vllm": False}  # nothing is trained: no reference model and no engine
+    config = get_method("gcpo").settings(alone, seed=0, output_dir=output_dir, where=where, cpu=cpu)
     if config.is_plain_grpo or config.context_encoding == "shared_kv":
         raise BadInput(f"{where}: its contexts are none or no texts; want context_encoding='text' and a GCPO term")
     return config

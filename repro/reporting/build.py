@@ -1,18 +1,20 @@
 """From finished cells to what people read: table files, figure, notebook, and one text for the terminal."""
 
-import hashlib
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from repro.cells.experiments import Experiment
 from repro.cells.plan import Cell
+from repro.cells.records import Experiment
 from repro.cells.state import load_summary
 from repro.config import Profile
-from repro.files import canonical_json, read_json, sha256_text, write_json
-from repro.paper import PAPER_DIR, load_table
+from repro.files import read_json, write_json
+from repro.paper import load_table
 from repro.paths import REPO_ROOT, results_dir
+from repro.reporting.figure import build_figure
 from repro.reporting.footnotes import generation_notes, retest_notes
+from repro.reporting.record import Report, inputs_hash, make_command, notebook_path
 from repro.tables import (
     answered_by,
     build_table1,
@@ -24,45 +26,17 @@ from repro.tables import (
     write_table1,
 )
 
-# Touching one of these builds the table again from finished cells; it trains nothing.
-_REPORTING_CODE = (
-    "repro/stats/*.py",
-    "repro/tables/*.py",
-    "repro/figures/*.py",
-    "repro/reporting/footnotes.py",
-    "repro/reporting/build.py",
-    "repro/notebooks.py",
-    "notebooks/table.py",
-)
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a report wrote and what it says."""
-
-    text: str
-    files: list[str]
-    verdicts: list[dict]
-
-    def as_json(self) -> str:
-        return json.dumps({"files": self.files, "verdicts": self.verdicts}, indent=1)
-
-
-def make_command(profile: Profile, experiment: Experiment, seeds: int) -> str:
-    """The line that reproduces the table."""
-    return f"make reproduce-{experiment.id} PROFILE={profile.name} SEEDS={seeds}"
-
 
 def build_report(profile: Profile, experiment: Experiment, cells: list[Cell], *, force: bool = False) -> Report:
     """Build table, figure and notebook of a user's own run from its finished cells, unless nothing changed since they
     were built.
 
-    Raises BadInput for a damaged record or cells that cannot be compared.
+    Raises BadInput for a damaged record or cells that cannot be compared, and for a figure without any finished cell.
     """
     folder = results_dir(profile.name)
     summaries = [summary for cell in cells if (summary := load_summary(cell)) is not None]
     seeds = len({cell.seed for cell in cells})
-    return _build(profile, experiment, summaries, seeds, folder, kind="local", force=force)
+    return _kind(experiment)(profile, experiment, summaries, seeds, folder, kind="local", force=force)
 
 
 def build_published(profile: Profile, experiment: Experiment) -> Report:
@@ -71,12 +45,12 @@ def build_published(profile: Profile, experiment: Experiment) -> Report:
     summaries = [read_json(path, "published summary") for path in sorted((folder / "cells").glob("*/summary.json"))]
     bases = experiment.bases(profile)
     chosen = [each for each in summaries if each["arm"] in experiment.arms and each["base"] in bases]
-    return _build(profile, experiment, chosen, len({s["seed"] for s in chosen}), folder, kind="published", force=True)
+    seeds = len({summary["seed"] for summary in chosen})
+    return _kind(experiment)(profile, experiment, chosen, seeds, folder, kind="published", force=True)
 
 
-def notebook_name(target: str, profile: str) -> str:
-    """The published notebook of a target: under its own name for the default profile alone."""
-    return f"{target}.ipynb" if profile == "micro" else f"{target}-{profile}.ipynb"
+def _kind(experiment: Experiment) -> Callable[..., Report]:
+    return build_figure if experiment.kind == "figure" else _build
 
 
 def _build(
@@ -84,12 +58,10 @@ def _build(
 ) -> Report:
     spec = table_spec(profile, experiment, make_command(profile, experiment, seeds))
     stamp_file = folder / "tables" / f".{experiment.id}.inputs.json"
-    inputs = {"hash": _inputs_hash(summaries, repr(spec))}
+    inputs = {"hash": inputs_hash(summaries, repr(spec))}
     fresh = stamp_file.exists() and read_json(stamp_file, "record of the table's inputs") == inputs
     table_file = folder / "tables" / f"{experiment.id}.json"
-    published = kind == "published"
-    name = notebook_name(experiment.id, profile.name) if published else f"{experiment.id}.ipynb"
-    notebook = (REPO_ROOT if published else folder) / "notebooks" / name
+    notebook = notebook_path(experiment, profile, folder, kind)
     if force or not fresh or not table_file.exists() or not notebook.exists():
         from repro.figures.table1 import write_figures
         from repro.notebooks import render
@@ -128,16 +100,3 @@ def _build(
     lines += ["Files:", *(f"  {path}" for path in files)]
     verdicts = json.loads(table_file.read_text(encoding="utf-8")).get("claims", [])
     return Report("\n".join(lines), [str(path) for path in files], verdicts)
-
-
-def _inputs_hash(summaries: list[dict], spec_text: str) -> str:
-    """A hash of everything a table is built from: counts, specification, the paper's numbers, the code that builds
-    it.
-    """
-    digest = hashlib.sha256(spec_text.encode())
-    for summary in sorted(summaries, key=lambda each: each["cell_id"]):
-        digest.update(sha256_text(canonical_json(summary)).encode())
-    code = [path for pattern in _REPORTING_CODE for path in sorted(REPO_ROOT.glob(pattern))]
-    for path in [*code, *sorted(PAPER_DIR.glob("*.csv"))]:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()

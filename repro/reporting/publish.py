@@ -5,8 +5,8 @@ import os
 import shutil
 from pathlib import Path
 
-from repro.cells.experiments import Experiment
 from repro.cells.plan import Cell, plan_cells
+from repro.cells.records import Experiment
 from repro.cells.run import Options, base_marker
 from repro.cells.state import load_summary
 from repro.config import Profile
@@ -49,7 +49,7 @@ def publish(profile: Profile, experiment: Experiment, options: Options) -> list[
             if older.name != cell.id:
                 shutil.rmtree(older)  # the ledger keeps its row, marked superseded
         folder.mkdir(parents=True, exist_ok=True)
-        for name in _RECORDS:
+        for name in (*_RECORDS, *(each for each in experiment.files if (cell.folder / each).exists())):
             shutil.copyfile(cell.folder / name, folder / name)
         written.append(folder)
     (target / "bases").mkdir(exist_ok=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from repro.errors import BadInput
 from repro.paths import REPO_ROOT, results_dir
-from repro.reporting.build import notebook_name
 from repro.reporting.publish import LEDGER
+from repro.reporting.record import notebook_name
 from repro.tables import headline_markdown, read_table, to_markdown
 
 README = REPO_ROOT / "README.md"

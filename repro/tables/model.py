@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from repro.cells.experiments import RATIO
+from repro.cells.records import RATIO
 from repro.errors import BadInput
 from repro.paper import AVERAGE
 from repro.stats import Interval, Ratio, minimum_detectable_gap

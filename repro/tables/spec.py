@@ -3,7 +3,8 @@
 import json
 from dataclasses import dataclass
 
-from repro.cells.experiments import EQUIVALENCE_MARGIN, PRIMARY_OUTCOME, RATIO, REFERENCE, Experiment, get_arm
+from repro.cells.experiments import get_arm
+from repro.cells.records import EQUIVALENCE_MARGIN, PRIMARY_OUTCOME, RATIO, REFERENCE, Experiment
 from repro.config import Profile
 from repro.errors import BadInput
 from repro.paper import BENCHMARKS, MODELS

@@ -3,9 +3,16 @@
 import argparse
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from repro.verbs.common import DONE, FAILED, Parents, clock, profile_of, target_of
+from repro.errors import BadInput
+from repro.verbs.common import DONE, FAILED, Parents, clock, options_of, profile_of, target_of
+
+if TYPE_CHECKING:
+    from repro.cells.cell import Cell
+    from repro.cells.pool import Outcome
+
+ALL = "all"  # the target that stands for every built one
 
 
 def add(verbs: Any, parents: Parents) -> None:
@@ -14,7 +21,8 @@ def add(verbs: Any, parents: Parents) -> None:
     for name, call, groups, text in (
         ("list", list_targets, everything[1:], "all tables and figures, what is built, what is done or running"),
         ("plan", plan_target, everything, "the cells a target would run, with their cost; runs nothing"),
-        ("run", run_target, everything, "run a target: fill its cells, build its table and figure"),
+        ("run", run_target, everything, "run a target, or all: fill its cells, build its table and figure"),
+        ("figures", redraw, everything[1:], "draw every table and figure again from finished cells; trains nothing"),
         ("report", report_target, everything, "build a target's table, figure and notebook from finished cells"),
         ("regrade", regrade_target, everything, "grade the stored samples again, without a model"),
         ("publish", publish_target, everything[:2], "copy finished cells of a clean tree to results/published/"),
@@ -65,19 +73,68 @@ def plan_target(args: argparse.Namespace) -> int:
 
 def run_target(args: argparse.Namespace) -> int:
     from repro.cells.run import run
-    from repro.cells.state import never_rewarded, state
     from repro.reporting.build import build_report
 
+    if args.target == ALL:
+        return _run_everything(args)
     profile, experiment, options = target_of(args)
     outcome, cells = run(profile, experiment, options)
+    status = _tell(outcome, cells)
     report = build_report(profile, experiment, cells)
     print(report.as_json() if args.json else report.text)
+    return status
+
+
+def _run_everything(args: argparse.Namespace) -> int:
+    """Every built table and figure, cells first, then reports."""
+    from repro.cells.experiments import get_experiment
+    from repro.cells.run import run_all
+    from repro.reporting.build import build_report
+
+    profile = profile_of(args)
+    outcome, planned = run_all(profile, options_of(args))
+    status = _tell(outcome, list({cell.id: cell for cells in planned.values() for cell in cells}.values()))
+    reports = {
+        name: build_report(profile, get_experiment(name).in_profile(profile), cells) for name, cells in planned.items()
+    }
+    if args.json:
+        print(json.dumps({name: report.files for name, report in reports.items()}, indent=1))
+    else:
+        print("\n\n".join(report.text for report in reports.values()))
+    return status
+
+
+def _tell(outcome: "Outcome", cells: "list[Cell]") -> int:
+    """Name on standard error what failed and what was never rewarded; the exit code."""
+    from repro.cells.state import never_rewarded, state
+
     for line in (*outcome.failed.values(), *outcome.skipped.values()):
         print(f"failed: {line}", file=sys.stderr)
     for cell in cells:
         if state(cell) == "done" and never_rewarded(cell.folder):
             print(f"alarm: {cell.id}: every reward was 0; look at the answers in {cell.folder}", file=sys.stderr)
     return FAILED if outcome.failed or outcome.skipped else DONE
+
+
+def redraw(args: argparse.Namespace) -> int:
+    """Every table and figure that has a finished cell, built again from what is stored."""
+    from repro.cells.experiments import EXPERIMENTS
+    from repro.cells.plan import plan_cells
+    from repro.cells.state import load_summary
+    from repro.paths import results_dir
+    from repro.reporting.build import build_report
+
+    profile, files = profile_of(args), []
+    for experiment in (each.in_profile(profile) for each in EXPERIMENTS.values() if each.built):
+        cells = plan_cells(profile, experiment)
+        if any(load_summary(cell) is not None for cell in cells):
+            files += build_report(profile, experiment, cells, force=True).files
+    if not files:
+        raise BadInput(
+            f"no finished cell in {results_dir(profile.name)}; run make reproduce-table1 PROFILE={profile.name} first"
+        )
+    print(json.dumps(files, indent=1) if args.json else "\n".join(files))
+    return DONE
 
 
 def report_target(args: argparse.Namespace) -> int:

@@ -101,7 +101,7 @@ def test_unknown_names_suggest_the_nearest():
 
 def test_a_registered_target_that_is_not_built_says_so():
     with pytest.raises(BadInput, match="not built yet; built: table1"):
-        get_experiment("figure8")
+        get_experiment("figure6")
 
 
 def test_all_tables_and_figures_of_the_paper_are_registered():
