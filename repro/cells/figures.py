@@ -3,6 +3,7 @@
 Written before the run, as the tables are. The paper prints no number in a figure but those of repro/paper/figures.csv.
 """
 
+from repro.cells.policy_figures import INPUT_ARMS, POLICY_FIGURES
 from repro.cells.records import Arm, Experiment, Series, Statement, Sweep
 
 _NOT_BUILT = "registered, not built yet"
@@ -70,6 +71,7 @@ FIGURE_ARMS = (
         for each, arm in _SIMILARITY.series[1].arms.items()
         if each in _DISTANCES
     ),
+    *INPUT_ARMS,
 )  # fmt: skip
 
 
@@ -123,7 +125,7 @@ _CONTROL = Statement(
 _NEGLIGIBLE = "the performance differences among various similarity measures are negligible"
 
 FIGURES = (
-    Experiment("figure3", "HumanEval, 0-shot and 5-shot", "figure", note=_NOT_BUILT),
+    POLICY_FIGURES["figure3"],
     Experiment(
         "figure4a",
         "Accuracy over alpha",
@@ -179,7 +181,8 @@ FIGURES = (
         sweep=_SIMILARITY,
         **_SWEEP,
     ),
-    Experiment("figure6", "Accuracy given q, x and the projected input", "figure", note=_NOT_BUILT),
+    POLICY_FIGURES["figure5"],
+    POLICY_FIGURES["figure6"],
     Experiment("figure7", "Gradient norms during training", "figure", note=_NOT_BUILT),
     Experiment("figure8", "Training cost against GRPO (the 1.18x claim)", "figure", note=_NOT_BUILT),
 )

@@ -10,7 +10,7 @@ from repro.closure import code_hash
 from repro.config import Profile
 from repro.errors import BadInput
 from repro.evaluation.engines import ENGINES
-from repro.methods.registry import SEARCH, get_method
+from repro.methods.registry import INPUTS, SEARCH, get_method
 from repro.provenance import lock_hash
 from repro.references import module_of
 from repro.tasks.build import task_module
@@ -19,6 +19,8 @@ from repro.tasks.build import task_module
 CELL = ("repro.cells.fill",)
 SEARCH_CODE = ("repro.methods.search",)
 VALUE_CODE = ("repro.methods.search_value",)
+INPUTS_CODE = ("repro.methods.inputs",)
+_CONTEXTS = "gcpo_mc"  # the arm whose contexts, n and m the three inputs of Figure 6 have
 
 
 def code_roots(profile: Profile, base: str, arm: Arm) -> tuple[str, ...]:
@@ -27,6 +29,8 @@ def code_roots(profile: Profile, base: str, arm: Arm) -> tuple[str, ...]:
     roots |= {code for name in lineage(profile, base) if (code := recipe_module(profile, name))}
     if arm.method == SEARCH:
         roots |= {*SEARCH_CODE, *(VALUE_CODE if profile.search and profile.search.value == "value_model" else ())}
+    elif arm.method == INPUTS:
+        roots |= set(INPUTS_CODE)
     elif arm.method is not None:
         roots |= set(get_method(arm.method).modules)
     return tuple(sorted(roots))
@@ -62,7 +66,7 @@ def check_sweep(profile: Profile, experiment: Experiment) -> None:
 
 def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
     """The cell of one base, arm and seed, with its resolved specification."""
-    trained = arm.method not in (None, SEARCH)
+    trained = arm.method not in (None, SEARCH, INPUTS)
     spec = {
         "profile": profile.name,
         "base": {name: base_identity(profile, name) for name in lineage(profile, base)},
@@ -80,17 +84,21 @@ def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
         "lock": lock_hash(),
     }
     if arm.search is not None:
+        policy = searched_cell(profile, base, arm, seed)
+        spec |= {"policy": policy.id, "policy_trained": policy.trained}
+    if arm.method == INPUTS:
+        spec["inputs"] = training_values(profile, base, get_arm(_CONTEXTS))
+    elif arm.method == SEARCH:
         if profile.search is None:
             raise BadInput(f"profile {profile.name} has no section 'search'; arm {arm.id} needs one")
-        policy = searched_cell(profile, base, arm, seed)
-        spec |= {"search": profile.search.model_dump(), "policy": policy.id, "policy_trained": policy.trained}
+        spec["search"] = profile.search.model_dump()
         if profile.search.value == "value_model":
             spec["value_model"] = training_values(profile, base, get_arm("rest_mcts"))
     return Cell(profile.name, base, arm.id, seed, spec)
 
 
 def searched_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
-    """The cell whose policy a search arm searches with."""
+    """The cell whose policy an arm searches with, or gives other inputs."""
     return make_cell(profile, base, get_arm(arm.search), seed)
 
 

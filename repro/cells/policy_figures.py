@@ -3,12 +3,11 @@
 Written before the run, as the tables are. The rules of `test` are those of the module that measures the figure.
 """
 
-from repro.cells.records import Arm, Experiment, Panel, Statement
+from repro.cells.records import CODE, Arm, Experiment, Panel, Statement
 
 _GCPO = "gcpo_expected"
 _ROLE = "DeepScaleR-1.5B"  # the paper names no model for Figures 5 and 6; Tables 2 and 3 use this one
 
-INPUTS = "inputs"
 _TITLES = {"grpo": "GRPO", _GCPO: "GCPO expected"}
 _KINDS = {"x": "x", "projected": "projected", "features": "projected features", "vote": "vote of the candidates"}
 
@@ -16,7 +15,7 @@ INPUT_ARMS = tuple(
     Arm(
         f"{policy}_{kind}",
         f"{title}, {name}",
-        INPUTS,
+        "inputs",
         **({"search": policy} if kind == "x" else {"beside": f"{policy}_x"}),
     )
     for policy, title in _TITLES.items()
@@ -79,6 +78,7 @@ _CODE = Experiment(
         Panel("0-shot", _CODE_ARMS, suite=0, paper="HumanEval 0-shot"),
         Panel("5-shot", _CODE_ARMS, suite=1, paper="HumanEval 5-shot"),
     ),
+    needs=CODE,
     remarks=(
         "Policies are trained without examples in the prompt.",
         "Where the suites are programs of the small language, they stand in for HumanEval and are run by the same "

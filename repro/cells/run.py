@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from repro.paths import cache_dir, results_dir
 from repro.provenance import provenance
 
 _NEEDED_MIB = 500
+_INPUTS_COST = 10  # of the answers from other inputs, in evaluations: n - 1 candidates and seven contexts an answer
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ def estimate_seconds(profile: Profile, cell: Cell) -> float:
     scale = cost.base_cost.get(cell.base, 1.0)
     if "search" in cell.spec:
         return scale * cost.search_seconds
+    if "inputs" in cell.spec:
+        return scale * _INPUTS_COST * cost.evaluate_seconds
     train = cost.train_seconds * cost.arm_cost.get(cell.arm, 1.0) if cell.trained else 0.0
     return scale * (train + cost.evaluate_seconds)
 
@@ -57,20 +61,22 @@ def check_folder(folder: Path) -> None:
         raise BadInput(f"results folder {folder} has {free} MiB free; want at least {_NEEDED_MIB} MiB")
 
 
-def target_status(profile: Profile) -> list[dict]:
-    """One row per registered table or figure: id, title, built, and how many cells of this profile are in which
-    state.
+def target_status(profile_for: Callable[[str], Profile]) -> list[dict]:
+    """One row per registered table or figure: id, title, whether it is built and the profile can run it, and how many
+    of its cells are in which state. profile_for: a target's profile.
     """
     rows = []
     for experiment in EXPERIMENTS.values():
+        profile = profile_for(experiment.id)
+        reason = experiment.why_not(profile)
         row = {
             "id": experiment.id,
             "kind": experiment.kind,
             "title": experiment.title,
-            "built": experiment.built,
-            "note": experiment.note,
+            "built": experiment.built and not reason,
+            "note": experiment.note or reason,
         }
-        if experiment.built:
+        if row["built"]:
             counts = dict.fromkeys(("done", "running", "failed", "waiting"), 0)
             running = []
             for cell in plan_cells(profile, experiment.in_profile(profile)):
@@ -120,19 +126,23 @@ def run(profile: Profile, experiment: Experiment, options: Options) -> tuple[Out
     return fill(profile, cells, options), cells
 
 
-def run_all(profile: Profile, options: Options) -> tuple[Outcome, dict[str, list[Cell]]]:
-    """Fill every missing cell of everything that is built, a shared one once. Returns what happened and the cells per
-    target. Raises as `fill`, and for arms or bases, which belong to one target.
+def run_all(targets: Sequence[tuple[Profile, Experiment]], options: Options) -> tuple[Outcome, dict[str, list[Cell]]]:
+    """Fill every missing cell of these targets, a shared one once. Returns what happened and the cells per target.
+
+    targets: each with its profile. Raises as `fill`, and for arms or bases, which belong to one target.
     """
     if options.arms or options.bases:
         raise BadInput("--arms and --bases narrow one target; name it instead of 'all'")
-    cells = {
-        experiment.id: plan_cells(profile, experiment.in_profile(profile), options.seeds)
-        for experiment in EXPERIMENTS.values()
-        if experiment.built
-    }
-    once = {cell.id: cell for planned in cells.values() for cell in planned}
-    return fill(profile, list(once.values()), options), cells
+    cells = {experiment.id: plan_cells(profile, experiment, options.seeds) for profile, experiment in targets}
+    outcomes, profiles = [], [profile for profile, _ in targets]
+    for profile in (each for place, each in enumerate(profiles) if each not in profiles[:place]):
+        own = [cell for each, experiment in targets if each == profile for cell in cells[experiment.id]]
+        outcomes.append(fill(profile, list({cell.id: cell for cell in own}.values()), options))
+    return Outcome(
+        [name for each in outcomes for name in each.done],
+        {name: line for each in outcomes for name, line in each.failed.items()},
+        {name: line for each in outcomes for name, line in each.skipped.items()},
+    ), cells
 
 
 def fill(profile: Profile, cells: list[Cell], options: Options) -> Outcome:
@@ -170,6 +180,10 @@ def check(profile: Profile, cells: list[Cell]) -> None:
         from repro.methods.search import mcts_config
 
         mcts_config(profile.search, profile.evaluate.max_new_tokens, f"profile {profile.name}")
+    for cell in {cell.arm: cell for cell in cells if "inputs" in cell.spec}.values():
+        from repro.methods.inputs import settings_of
+
+        settings_of(cell.spec["inputs"], f"profile {profile.name}, arm {cell.arm}")
     for kind in dict.fromkeys(ref.kind for ref in profile.bases.values() if ref.made):
         base_specs(profile, kind)
     for suite in profile.tasks.suites:

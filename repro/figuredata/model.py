@@ -61,7 +61,8 @@ class FigureData:
     """Everything that a reader of a figure sees; drawing and printing need no other input.
 
     rows: the points, one flat record each, all with the same keys: the CSV. shown: the keys that the text prints, with
-    their headings. finding: what the figure says, in one sentence. notes: what a reader must know besides.
+    their headings. finding: what the figure says, in one sentence. notes: what a reader must know besides. examples:
+    answers of two policies to one question each (`repro.evaluation.sides.examples`).
     """
 
     head: FigureHead
@@ -70,6 +71,7 @@ class FigureData:
     finding: str
     decisions: tuple[Decision, ...]
     notes: tuple[str, ...] = ()
+    examples: tuple[dict[str, str], ...] = ()
 
     def decision(self, statement: str, base: str) -> Decision:
         """What was found about one sentence on a base. Raises BadInput for an unknown one."""

@@ -58,17 +58,25 @@ def make_parents() -> Parents:
     return Parents(profile, as_json, narrow)
 
 
-def profile_of(args: argparse.Namespace) -> Profile:
-    """The profile that the command line names."""
-    return load_profile(args.profile, args.overrides, base=args.base)
+def profile_of(args: argparse.Namespace, target: str | None = None) -> Profile:
+    """The profile that the command line names, with the values that it has for a target."""
+    return load_profile(args.profile, args.overrides, base=args.base, target=target)
 
 
 def target_of(args: argparse.Namespace) -> tuple[Profile, "Experiment", "Options"]:
     """(profile, experiment with the profile's points, what the command line narrows down)."""
     from repro.cells.experiments import get_experiment
 
-    profile = profile_of(args)
+    profile = profile_of(args, args.target)
     return profile, get_experiment(args.target).in_profile(profile), options_of(args)
+
+
+def built_targets(args: argparse.Namespace) -> "list[tuple[Profile, Experiment]]":
+    """Every table and figure that is built and that the profile can run, each with its profile."""
+    from repro.cells.experiments import EXPERIMENTS
+
+    pairs = [(profile_of(args, each.id), each) for each in EXPERIMENTS.values() if each.built]
+    return [(profile, each.in_profile(profile)) for profile, each in pairs if not each.why_not(profile)]
 
 
 def options_of(args: argparse.Namespace) -> "Options":

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from repro.errors import BadInput
-from repro.verbs.common import DONE, FAILED, Parents, clock, options_of, profile_of, target_of
+from repro.verbs.common import DONE, FAILED, Parents, built_targets, clock, options_of, profile_of, target_of
 
 if TYPE_CHECKING:
     from repro.cells.cell import Cell
@@ -33,7 +33,7 @@ def add(verbs: Any, parents: Parents) -> None:
 def list_targets(args: argparse.Namespace) -> int:
     from repro.cells.run import target_status
 
-    rows = target_status(profile_of(args))
+    rows = target_status(lambda target: profile_of(args, target))
     if args.json:
         print(json.dumps(rows, indent=1))
         return DONE
@@ -87,16 +87,13 @@ def run_target(args: argparse.Namespace) -> int:
 
 def _run_everything(args: argparse.Namespace) -> int:
     """Every built table and figure, cells first, then reports."""
-    from repro.cells.experiments import get_experiment
     from repro.cells.run import run_all
     from repro.reporting.build import build_report
 
-    profile = profile_of(args)
-    outcome, planned = run_all(profile, options_of(args))
+    targets = built_targets(args)
+    outcome, planned = run_all(targets, options_of(args))
     status = _tell(outcome, list({cell.id: cell for cells in planned.values() for cell in cells}.values()))
-    reports = {
-        name: build_report(profile, get_experiment(name).in_profile(profile), cells) for name, cells in planned.items()
-    }
+    reports = {each.id: build_report(profile, each, planned[each.id]) for profile, each in targets}
     if args.json:
         print(json.dumps({name: report.files for name, report in reports.items()}, indent=1))
     else:
@@ -118,20 +115,19 @@ def _tell(outcome: "Outcome", cells: "list[Cell]") -> int:
 
 def redraw(args: argparse.Namespace) -> int:
     """Every table and figure that has a finished cell, built again from what is stored."""
-    from repro.cells.experiments import EXPERIMENTS
     from repro.cells.plan import plan_cells
     from repro.cells.state import load_summary
     from repro.paths import results_dir
     from repro.reporting.build import build_report
 
-    profile, files = profile_of(args), []
-    for experiment in (each.in_profile(profile) for each in EXPERIMENTS.values() if each.built):
+    files = []
+    for profile, experiment in built_targets(args):
         cells = plan_cells(profile, experiment)
         if any(load_summary(cell) is not None for cell in cells):
             files += build_report(profile, experiment, cells, force=True).files
     if not files:
         raise BadInput(
-            f"no finished cell in {results_dir(profile.name)}; run make reproduce-table1 PROFILE={profile.name} first"
+            f"no finished cell in {results_dir(args.profile)}; run make reproduce-table1 PROFILE={args.profile} first"
         )
     print(json.dumps(files, indent=1) if args.json else "\n".join(files))
     return DONE
