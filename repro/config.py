@@ -165,8 +165,11 @@ def load_profile(
     tree = _read_tree(name)
     other = tree.pop("targets", {}).get(target)
     if other is not None:
+        if other not in profile_names():
+            raise BadInput(f"{path.name}: targets.{target}: profile {other!r} does not exist; known: {profile_names()}")
         path = PROFILE_DIR / f"{other}.yaml"
         tree = {**_read_tree(other), "name": name}
+        tree.pop("targets", None)
     for text in overrides:
         _apply_override(tree, text)
     if base is not None:

@@ -28,7 +28,8 @@ def add(verbs: Any, parents: Parents) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compare the suites that both folders hold; prints Markdown, or JSON."""
-    from repro.evaluation.sides import cases_text, count_cases, examples, examples_markdown, stored_pairs
+    from repro.evaluation.sides import cases_text, count_cases, examples, examples_markdown
+    from repro.evaluation.stored_pairs import stored_pairs
 
     if args.show < 0:
         raise BadInput(f"--show is {args.show}; want 0 or more")

@@ -71,11 +71,8 @@ def written(model, contexts, combine, limit, eos, seed, temperature=1.0):
         if draws is None:
             token = max(range(len(probs)), key=probs.__getitem__)
         else:
-            running, token = 0.0, 0
-            for token, share in enumerate(probs):
-                running += share
-                if running > draws[len(output)]:
-                    break
+            passed = [place for place in range(len(probs)) if sum(probs[: place + 1]) > draws[len(output)]]
+            token = passed[0]
         output.append(token)
         if token == eos:
             break
@@ -200,7 +197,7 @@ def test_the_vote_is_that_of_the_candidates_which_x_shows(model, profile, monkey
     tasks = ProceduralTasks(profile.tasks)
     tokenizer = build_tokenizer()
     answerer = InputAnswers(model, tokenizer, None, tasks, profile.evaluate, cell_of(profile), "here")
-    question = list(tasks.questions(SUITE))[0]
+    question = next(iter(tasks.questions(SUITE)))
     outputs = [[*tokenizer(text)["input_ids"], 2] for text in ("#3", "#7", "1+1=2;#3", "#7", "5")]
     chosen = answerer._voted(SUITE, question, 0, outputs)
     assert (chosen.text, chosen.tokens) == ("#3", sum(map(len, outputs)))  # a tie: seen first

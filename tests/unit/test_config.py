@@ -13,7 +13,8 @@ from repro.methods.registry import get_method
 
 
 def test_the_profiles_exist():
-    assert profile_names() == ["gpu", "integrate", "micro", "paper", "pretrained", "smoke"]
+    of_their_own = ["gpu", "integrate", "micro", "paper", "pretrained", "smoke"]
+    assert profile_names() == sorted([*of_their_own, "code-gpu", "code-paper", "programs", "programs-smoke"])
 
 
 @pytest.mark.parametrize("name", ["smoke", "micro", "integrate", "pretrained", "gpu", "paper"])
@@ -42,7 +43,34 @@ def unexplained_lines(text):
     return bad
 
 
-@pytest.mark.parametrize("name", ["smoke", "micro", "integrate", "pretrained", "gpu", "paper"])
+@pytest.mark.parametrize("name", ["code-gpu", "code-paper", "programs", "programs-smoke"])
+def test_a_profile_of_code_parses_and_every_arm_of_figure_3_has_settings(name):
+    profile, figure = load_profile(name), get_experiment("figure3")
+    assert figure.why_not(profile) == ""
+    assert set(profile.resources.base_cost) == set(profile.bases)
+    for base, arm in itertools.product(profile.bases, figure.arms):
+        cell = make_cell(profile, base, get_arm(arm), 0)
+        if cell.trained:
+            where = f"profile {name}, arm {arm}"
+            get_method(cell.spec["method"]).settings(cell.spec["train"], seed=0, output_dir="x", where=where)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("smoke", "programs-smoke"), ("micro", "programs"), ("gpu", "code-gpu"), ("paper", "code-paper")],
+)
+def test_a_target_of_its_own_has_another_profiles_values_under_the_profiles_name(name, other):
+    own, of_target = load_profile(name), load_profile(name, target="figure3")
+    assert own == load_profile(name, target="table1")
+    assert of_target == load_profile(other).model_copy(update={"name": name})
+    assert get_experiment("figure3").in_profile(of_target).panels
+    with pytest.raises(BadInput, match=f"figure3 asks for programs; profile {name} has "):
+        get_experiment("figure3").in_profile(own)
+    changed = load_profile(name, ["train.max_steps=7"], target="figure3")
+    assert changed.train["max_steps"] == 7
+
+
+@pytest.mark.parametrize("name", profile_names())
 def test_every_value_carries_the_papers_words_or_a_reason(name):
     assert unexplained_lines((PROFILE_DIR / f"{name}.yaml").read_text()) == []
 

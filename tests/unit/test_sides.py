@@ -115,24 +115,24 @@ def test_the_text_shows_both_answers_with_their_marks():
 
 
 def evaluated(folder, model):
-    assert main(["evaluate", "--model", model, "--engine", "replay", "--suite", "MATH500", "--limit", "12", "--samples", "2",
-                 "--output", str(folder)]) == 0  # fmt: skip
+    asked = ["--suite", "MATH500", "--limit", "12", "--samples", "2"]
+    assert main(["evaluate", "--model", model, "--engine", "replay", *asked, "--output", str(folder)]) == 0
 
 
 def test_two_stored_evaluations_by_the_command(tmp_path, capsys):
     if benchmark_dir() is None:
         pytest.skip("no benchmark files: set GCPO_DATA")
     evaluated(tmp_path / "gold", "gold")
-    evaluated(tmp_path / "empty", "wrong-last-step")
+    evaluated(tmp_path / "wrong", "wrong-last-step")
     capsys.readouterr()
-    assert main(["side-by-side", str(tmp_path / "empty"), str(tmp_path / "gold"), "--json", "--show", "2"]) == 0
+    assert main(["side-by-side", str(tmp_path / "wrong"), str(tmp_path / "gold"), "--json", "--show", "2"]) == 0
     found = json.loads(capsys.readouterr().out)
     cases = found["cases"]["all"]
     assert (cases["both"], cases["left"], cases["right"], cases["neither"]) == (0, 0, 12, 0)
     assert cases["p"] == pytest.approx(2 / 2**12)
     assert [each["case"] for each in found["shown"]] == ["right", "right"]
-    assert main(["side-by-side", str(tmp_path / "empty"), str(tmp_path / "gold"), "--draw", "sampled"]) == 0
-    assert "only gold 12, only empty 0" in capsys.readouterr().out
+    assert main(["side-by-side", str(tmp_path / "wrong"), str(tmp_path / "gold"), "--draw", "sampled"]) == 0
+    assert "only gold 12, only wrong 0" in capsys.readouterr().out
 
 
 def test_folders_that_cannot_be_compared_are_refused(tmp_path, capsys):
