@@ -283,5 +283,6 @@ def answer_suites(
         by_id = {question.id: question for question in questions}
         for kind, samples in answerer.answers(suite, questions).items():
             fresh = [sample for sample in samples if sample.key not in known[kind]]
-            append_samples(paths[kind], judge(tasks, [by_id[sample.question_id] for sample in fresh], fresh))
+            if fresh:
+                append_samples(paths[kind], judge(tasks, [by_id[sample.question_id] for sample in fresh], fresh))
     return {kind: read_samples(path) for kind, path in paths.items()}
