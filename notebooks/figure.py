@@ -30,6 +30,8 @@ display(Image(png(resolve(get_experiment(TARGET).draw)(figure))))
 
 # %%
 display(Markdown(f"{figure.head.paper}\n\n{markdown.decisions_markdown(figure)}"))
+if figure.examples:
+    display(Markdown(markdown.answers_markdown(figure)))
 
 # %% [markdown]
 # ## The points, to work with; what a reader must know; how to run it with other settings

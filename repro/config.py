@@ -255,16 +255,27 @@ def closest(name: str, known: list[str]) -> str:
     return f"{hint}known: {', '.join(known)}"
 
 
-def load_profile(name: str, overrides: Sequence[str] = (), *, base: str | None = None) -> Profile:
+def load_profile(
+    name: str, overrides: Sequence[str] = (), *, base: str | None = None, target: str | None = None
+) -> Profile:
     """Profile `name`, with `overrides` such as `train.max_steps=30` applied before validation.
 
-    base: a folder, or a hub id as org/model or org/model@REVISION, that takes the place of the profile's bases.
+    base: a folder, or a hub id as org/model or org/model@REVISION, that takes the place of the profile's bases. target:
+    a table or figure; where the profile's `targets` names another profile for it, that one's values hold, under this
+    one's name: a figure about code needs other tasks and models than a table about arithmetic.
     Raises BadInput with one line for an unknown profile, key or value.
     """
     if name not in profile_names():
         raise BadInput(f"profile {name!r} does not exist; {closest(name, profile_names())}")
     path = PROFILE_DIR / f"{name}.yaml"
     tree = _read_tree(name)
+    other = tree.pop("targets", {}).get(target)
+    if other is not None:
+        if other not in profile_names():
+            raise BadInput(f"{path.name}: targets.{target}: profile {other!r} does not exist; known: {profile_names()}")
+        path = PROFILE_DIR / f"{other}.yaml"
+        tree = {**_read_tree(other), "name": name}
+        tree.pop("targets", None)
     for text in overrides:
         _apply_override(tree, text)
     if base is not None:

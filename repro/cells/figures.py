@@ -3,6 +3,7 @@
 Written before the run, as the tables are. The paper prints no number in a figure but those of repro/paper/figures.csv.
 """
 
+from repro.cells.policy_figures import INPUT_ARMS, POLICY_FIGURES
 from repro.cells.records import STEP_COST, Arm, Experiment, Series, Statement, Sweep
 from repro.methods.registry import BENCH
 
@@ -76,6 +77,7 @@ FIGURE_ARMS = (
         for each, arm in _SIMILARITY.series[1].arms.items()
         if each in _DISTANCES
     ),
+    *INPUT_ARMS,
 )  # fmt: skip
 
 
@@ -210,7 +212,7 @@ def _steadiness() -> tuple[Statement, ...]:
 _NEGLIGIBLE = "the performance differences among various similarity measures are negligible"
 
 FIGURES = (
-    Experiment("figure3", "HumanEval, 0-shot and 5-shot", "figure", note=_NOT_BUILT),
+    POLICY_FIGURES["figure3"],
     Experiment(
         "figure4a",
         "Accuracy over alpha",
@@ -266,7 +268,8 @@ FIGURES = (
         sweep=_SIMILARITY,
         **_SWEEP,
     ),
-    Experiment("figure6", "Accuracy given q, x and the projected input", "figure", note=_NOT_BUILT),
+    POLICY_FIGURES["figure5"],
+    POLICY_FIGURES["figure6"],
     Experiment(
         "figure7",
         "Gradient norms during training",
