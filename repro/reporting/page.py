@@ -224,7 +224,7 @@ def _list(lines: Sequence[str]) -> Markup:
 
 
 def _html(markdown: str) -> Markup:
-    """Our own Markdown as HTML: headings one step down, wide tables in a frame that scrolls, no link to a local file."""
+    """Our own Markdown as HTML: headings a step down, wide tables in a frame that scrolls, no link to a local file."""
     reader = MarkdownIt("commonmark", {"html": True}).enable("table")
     reader.validateLink = lambda url: url.startswith(("https://", "#"))
     text = reader.render(markdown.replace("\n## ", "\n### ").removeprefix("# "))
