@@ -42,7 +42,7 @@ def _verdict(first: Published) -> str:
         f"Profile `{PROFILE}`: {len(head.bases)} base models, {seeds} training seeds per arm, {tasks}. It says nothing "
         "about the paper's own models."
     )
-    return " ".join(found) + "\n\n" + where
+    return "\n".join([*(f"- {each}" for each in found), "", where])
 
 
 def _rows(first: Published) -> str:
