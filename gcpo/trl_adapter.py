@@ -301,9 +301,14 @@ def hidden_states(trainer: Any, model: nn.Module, input_ids: Tensor, attention_m
 
     input_ids, attention_mask: [rows, T], padded on either side. Returns [rows, T, dim] in the model's own dtype.
     """
-    base = bare_model(trainer, model).base_model
     with scoring(trainer), trainer.accelerator.autocast():
-        return base(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)[0]
+        if not trainer.is_deepspeed_enabled:
+            base = bare_model(trainer, model).base_model
+            return base(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)[0]
+        # ZeRO-3 gathers weights from the start of the whole model's forward on; its head then reads one token
+        with recorded_hidden_states(trainer, model) as recorded:
+            model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False, logits_to_keep=1)
+    return recorded[0]
 
 
 def tokenize_prompts(trainer: Any, prompts: list[Any]) -> list[list[int]]:

@@ -11,9 +11,11 @@ import pandas as pd
 from IPython.display import Image, Markdown, display
 
 from repro import figures, tables
+from repro.bench.premise import lines
 from repro.figures import search as search_pictures
 from repro.figures import table1 as pictures
 from repro.figures.contrasts import contrasts, is_ablation
+from repro.figures.premise import premise as picture_of_premise
 from repro.paths import results_dir
 from repro.reporting.build import BESIDE
 from repro.tables.claim_text import claims_markdown
@@ -49,6 +51,11 @@ if searches.exists():
     record = json.loads(searches.read_text(encoding="utf-8"))
     display(Image(figures.png(search_pictures.tokens(record, table.head.arms))))
     display(Image(figures.png(search_pictures.tree(record["example"]))))
+premise_file = folder / "bench" / "premise.json"
+if TARGET == "gc2po" and premise_file.exists():
+    premise = json.loads(premise_file.read_text(encoding="utf-8"))
+    display(Markdown("## Its premise: is a sound step credited whatever the end?\n\n* " + "\n* ".join(lines(premise))))
+    display(Image(figures.png(picture_of_premise(premise))))
 
 # %% [markdown]
 # ## To play with

@@ -6,11 +6,39 @@ import sys
 from collections.abc import Sequence
 
 from repro.errors import BadInput
-from repro.verbs import bench, calibrate, doctor, evaluate, grade, pages, paper, show_context, tables, training_sets
+from repro.verbs import (
+    bench,
+    calibrate,
+    doctor,
+    evaluate,
+    fetch,
+    grade,
+    launch,
+    pages,
+    paper,
+    rehearse,
+    show_context,
+    tables,
+    training_sets,
+)
 from repro.verbs.common import BAD_INPUT, DONE, INTERRUPTED, make_parents
 
 # In the order in which --help shows them; none imports anything heavy before it runs.
-_MODULES = (tables, pages, doctor, evaluate, show_context, grade, training_sets, paper, calibrate, bench)
+_MODULES = (
+    tables,
+    pages,
+    launch,
+    rehearse,
+    doctor,
+    fetch,
+    evaluate,
+    show_context,
+    grade,
+    training_sets,
+    paper,
+    calibrate,
+    bench,
+)
 
 
 class _Parser(argparse.ArgumentParser):

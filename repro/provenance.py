@@ -44,6 +44,12 @@ def lock_hash() -> str:
     return hashlib.sha256(lock_file().read_bytes()).hexdigest()
 
 
+def locked_versions() -> dict[str, str]:
+    """Package name -> version of the lock of the environment that runs."""
+    lines = [line.strip() for line in lock_file().read_text().splitlines()]
+    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+
+
 def _git(*args: str) -> str:
     try:
         done = subprocess.run(["git", "-C", str(REPO_ROOT), *args], capture_output=True, text=True, check=True)
@@ -56,7 +62,7 @@ def _git(*args: str) -> str:
     return done.stdout.strip()
 
 
-def _processor() -> tuple[str, list[str]]:
+def processor() -> tuple[str, list[str]]:
     """(model, vector extensions) of the CPU: other extensions give other weights of a model trained here."""
     model, flags = platform.processor() or platform.machine(), []
     info = Path("/proc/cpuinfo")
@@ -78,7 +84,7 @@ def provenance() -> dict[str, Any]:
     Dirty means that tracked or new files under gcpo/ or repro/ differ from the commit; results and notebooks do not
     count.
     """
-    cpu, flags = _processor()
+    cpu, flags = processor()
     return {
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--", "gcpo", "repro", "pyproject.toml")),

@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from gcpo.advantages import gvpo_loss
 from gcpo.trainers.checks import check_whole_groups
 from gcpo.trainers.grpo import PaperGRPOConfig, PaperGRPOTrainer
+from gcpo.trainers.settings import check_numbers
 from gcpo.trl_adapter import WholeGroupsMixin, log_metric, per_token_logps_and_entropies
 
 UPDATES_PER_ROLLOUT = 4  # the official code: rollouts of 1024, updates of 256
@@ -41,6 +42,7 @@ class GVPOConfig(PaperGRPOConfig):
     fixed_fields: ClassVar[dict[str, Any]] = PaperGRPOConfig.fixed_fields | {"scale_rewards": "none", "beta": 0.0}
 
     def __post_init__(self) -> None:
+        check_numbers(self)  # before they are multiplied
         if self.steps_per_generation is None and self.generation_batch_size is None and self.num_iterations == 1:
             self.steps_per_generation = UPDATES_PER_ROLLOUT * self.gradient_accumulation_steps
         super().__post_init__()
@@ -63,7 +65,9 @@ class GVPOTrainer(WholeGroupsMixin, PaperGRPOTrainer):
 
     config_class: ClassVar[type[PaperGRPOConfig]] = GVPOConfig
 
-    def _check_batches(self, args: GVPOConfig) -> None:
+    @staticmethod
+    def check_batches(args: GVPOConfig) -> None:
+        """See `PaperGRPOTrainer`: whole groups in every micro-batch."""
         check_whole_groups(args, per_micro_batch=True)
 
     def _compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any]) -> torch.Tensor:

@@ -79,19 +79,29 @@ def save(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Pa
     tokenizer.save_pretrained(folder)
 
 
-def train(model: Qwen2ForCausalLM, rows: Sequence[tuple[Sequence[int], Sequence[int]]], *, seed: int = 0) -> float:
-    """Next-token training on (prompt, answer) token ids, loss on the answers alone; returns the last loss."""
+def train(
+    model: Qwen2ForCausalLM,
+    rows: Sequence[tuple[Sequence[int], Sequence[int]]],
+    *,
+    seed: int = 0,
+    steps: int = STEPS,
+    tokens_each: int = TOKENS,
+) -> float:
+    """Next-token training on (prompt, answer) token ids, loss on the answers alone; returns the last loss.
+
+    tokens_each: the last so many tokens of a row are read.
+    """
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE)
     model.train()
     loss = torch.tensor(float("nan"))
-    for _ in range(STEPS):
+    for _ in range(steps):
         chosen = [rows[place] for place in torch.randint(len(rows), (ROWS,), generator=generator).tolist()]
-        ids = torch.zeros((ROWS, TOKENS), dtype=torch.long)
-        labels = torch.full((ROWS, TOKENS), -100)
-        mask = torch.zeros((ROWS, TOKENS), dtype=torch.long)
+        ids = torch.zeros((ROWS, tokens_each), dtype=torch.long)
+        labels = torch.full((ROWS, tokens_each), -100)
+        mask = torch.zeros((ROWS, tokens_each), dtype=torch.long)
         for row, (prompt, answer) in enumerate(chosen):
-            tokens = [*prompt, *answer][-TOKENS:]
+            tokens = [*prompt, *answer][-tokens_each:]
             ids[row, : len(tokens)] = torch.tensor(tokens)
             mask[row, : len(tokens)] = 1
             start = max(0, len(tokens) - len(answer))

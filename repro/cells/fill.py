@@ -17,15 +17,16 @@ from repro.bases.load import load_model, load_tokenizer
 from repro.cells.bases import base_source
 from repro.cells.cell import Cell
 from repro.cells.state import load_summary
-from repro.config import Profile
+from repro.config import Profile, TaskSpec
 from repro.device import decide, device_name
 from repro.errors import BadInput
 from repro.evaluation.draw import regrade_samples
-from repro.evaluation.policy import evaluate_policy, summaries
+from repro.evaluation.policy import asked, evaluate_policy, summaries
 from repro.evaluation.store import read_samples, replace_samples
 from repro.files import exclusive_lock, read_json, sha256_text, write_json
+from repro.methods.checkpoints import is_main
 from repro.methods.registry import SEARCH, get_method
-from repro.methods.run import Report, Training
+from repro.methods.run import Curve, Report, Training
 from repro.paths import cache_dir
 from repro.provenance import provenance
 from repro.references import resolve
@@ -45,23 +46,35 @@ def policy_dir(cell_id: str) -> Path:
 def run_cell(profile: Profile, cell: Cell, report: Report) -> None:
     """Train and measure one cell. Does nothing when it is done already; raises on bad input or divergence."""
     torch.set_num_threads(profile.resources.threads)
+    profile = _as_measured(profile, cell)
     folder, device = cell.folder, decide(profile.resources.device)
     with exclusive_lock(folder / "lock", f"cell {cell.id}"):
         if load_summary(cell) is not None:
             return
-        write_json(folder / "config.json", cell.spec)
-        env = {**provenance(), "threads": torch.get_num_threads(), "device": device_name(device)}
-        write_json(folder / "env.json", env)
+        env = record_environment(cell, device)
         base, weights = base_source(profile, cell.base)
         with make_taskset(profile.tasks) as tasks:
             if cell.spec["method"] == SEARCH:
                 result = _search(profile, cell, tasks, base, device, report)
             else:
                 result = _measure(profile, cell, tasks, base, device, report)
-        write_json(folder / "summary.json", _head(profile, cell, weights, env) | result)
+        write_json(folder / "summary.json", summary_head(profile, cell, weights, env) | result)
 
 
-def _head(profile: Profile, cell: Cell, weights: str, env: dict[str, Any]) -> dict[str, Any]:
+def _as_measured(profile: Profile, cell: Cell) -> Profile:
+    """The profile with the cell's own questions, which for development are others than the tables'."""
+    return profile.model_copy(update={"tasks": TaskSpec.model_validate(cell.spec["tasks"])})
+
+
+def record_environment(cell: Cell, device: torch.device) -> dict[str, Any]:
+    """Write the cell's specification, and code and machine that run it; returns the latter."""
+    write_json(cell.folder / "config.json", cell.spec)
+    env = {**provenance(), "threads": torch.get_num_threads(), "device": device_name(device)}
+    write_json(cell.folder / "env.json", env)
+    return env
+
+
+def summary_head(profile: Profile, cell: Cell, weights: str, env: dict[str, Any]) -> dict[str, Any]:
     """What every summary says of its cell and of the run."""
     return {
         "cell_id": cell.id,
@@ -90,9 +103,9 @@ def _measure(
     source, record, share = base, None, 0.0
     if cell.trained:
         share = _TRAIN_SHARE
-        record = _train(profile, cell, tasks, base, device, lambda done, text: report(done * share, text))
+        record = train_policy(profile, cell, tasks, base, device, lambda done, text: report(done * share, text))
         source = policy_dir(cell.id)
-    measured = time.perf_counter()
+    measured, cpu_measured = time.perf_counter(), time.process_time()
     suites = evaluate_policy(
         source,
         tasks,
@@ -101,6 +114,7 @@ def _measure(
         seed=cell.seed,
         path=cell.folder / SAMPLES,
         device=device,
+        forbidden_first=cell.spec.get("forbidden_first"),
         report=lambda done, text: report(share + (1 - share) * done, text),
     )
     train = record["wall_seconds"] if record else measured - started
@@ -108,17 +122,38 @@ def _measure(
         "train": record,
         "suites": suites,
         "seconds": {"train": train, "evaluate": time.perf_counter() - measured},
+        "cpu_seconds": {
+            "train": record["cpu_seconds"] if record else 0.0,
+            "evaluate": time.process_time() - cpu_measured,
+        },
     }
 
 
-def _train(
-    profile: Profile, cell: Cell, tasks: TaskSet, base: Path, device: torch.device, report: Report
-) -> dict[str, Any]:
-    """Train the cell's policy into `policy_dir`, unless it is there; returns what the summary says of it."""
+def trained_record(cell: Cell) -> dict[str, Any] | None:
+    """What the summary says of the cell's training, None while its policy is not there."""
     marker, target = cell.folder / _TRAINED, policy_dir(cell.id)
     if marker.exists() and target.is_dir() and weight_files(target):
         return read_json(marker, "record of the training")
-    started = time.perf_counter()
+    return None
+
+
+def train_policy(
+    profile: Profile,
+    cell: Cell,
+    tasks: TaskSet,
+    base: Path,
+    device: torch.device,
+    report: Report,
+    stop: Path | None = None,
+) -> dict[str, Any]:
+    """Train the cell's policy into `policy_dir`, unless it is there; returns what the summary says of it.
+
+    Of several processes that train it together every one must call this. stop: as in `Training`.
+    """
+    known = trained_record(cell)
+    if known is not None:
+        return known
+    started, cpu_started = time.perf_counter(), time.process_time()
     method, values = get_method(cell.spec["method"]), cell.spec["train"]
     keeps = values.get("save_strategy") == "steps"
     checkpoints = cache_dir() / "checkpoints" / cell.id
@@ -136,14 +171,24 @@ def _train(
             where=f"profile {profile.name}, arm {cell.arm}",
             checkpoints=checkpoints if keeps else None,
             attn_implementation=cell.spec["attn_implementation"],
+            curve=_curve(profile, cell),
+            stop=stop,
         )
     )
-    trained.model.save_pretrained(target)
-    trained.tokenizer.save_pretrained(target)
-    record = {**trained.record, "wall_seconds": time.perf_counter() - started}
-    write_json(marker, record)
-    shutil.rmtree(checkpoints, ignore_errors=True)  # the policy is whole
+    trained.save(policy_dir(cell.id))
+    spent = {"wall_seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu_started}
+    record = trained.record | spent
+    if is_main():
+        write_json(cell.folder / _TRAINED, record)
+        shutil.rmtree(checkpoints, ignore_errors=True)  # the policy is whole
     return record
+
+
+def _curve(profile: Profile, cell: Cell) -> Curve | None:
+    """What is measured along the training, if the cell asks for it."""
+    if cell.spec.get("curve") is None:
+        return None
+    return Curve(tuple(profile.tasks.suites), profile.curve, profile.evaluate)
 
 
 def _search(
@@ -154,7 +199,7 @@ def _search(
     source = policy_dir(policy) if cell.spec["policy_trained"] else base
     if not source.is_dir() or not weight_files(source):
         raise BadInput(f"policy of {policy} is not in {source}; delete its cell's folder and run the target again")
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     answered, record = resolve("repro.methods.search:search_suites")(
         load_model(source, device).eval(),
         load_tokenizer(source),
@@ -168,13 +213,14 @@ def _search(
     single = profile.evaluate.model_copy(update={"samples": 1})
     for kind, samples in answered.items():
         replace_samples(cell.folder / f"samples_{kind}.jsonl.zst", samples)
-        kinds[kind] = summaries(tasks, list(profile.tasks.suites), single, samples)
+        kinds[kind] = summaries(tasks, asked(tasks, list(profile.tasks.suites)), single, samples)
     return {
         "train": None,
         "suites": kinds["mcts"],
         "kinds": kinds,
         "search": record,
         "seconds": {"train": 0.0, "evaluate": time.perf_counter() - started},
+        "cpu_seconds": {"train": 0.0, "evaluate": time.process_time() - cpu_started},
     }
 
 
@@ -183,7 +229,7 @@ def regrade_cell(profile: Profile, cell: Cell) -> dict[str, int]:
 
     Returns changed verdicts per suite.
     """
-    summary = load_summary(cell)
+    summary, profile = load_summary(cell), _as_measured(profile, cell)
     if cell.spec["method"] == SEARCH:
         raise BadInput(f"cell {cell.id} is a search, whose curves need its trees; delete it and run the target again")
     path, names = cell.folder / SAMPLES, list(profile.tasks.suites)
@@ -192,7 +238,7 @@ def regrade_cell(profile: Profile, cell: Cell) -> dict[str, int]:
         raise BadInput(f"samples {path} do not exist; run the cell first")
     with make_taskset(profile.tasks) as tasks:
         samples, changed = regrade_samples(tasks, names, stored)
-        suites = summaries(tasks, names, profile.evaluate, samples)
+        suites = summaries(tasks, asked(tasks, names), profile.evaluate, samples)
     if any(changed.values()) or suites != summary["suites"]:
         replace_samples(path, samples)
         write_json(cell.folder / "summary.json", {**summary, "suites": suites})

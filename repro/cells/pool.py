@@ -48,9 +48,11 @@ class Outcome:
     skipped: dict[str, str]
 
 
-def run_pool(tasks: Sequence[Task], jobs: int, stream=None) -> Outcome:
+def run_pool(
+    tasks: Sequence[Task], jobs: int, stream=None, finished: Callable[[Task], None] = lambda task: None
+) -> Outcome:
     """Run all tasks, at most `jobs` at a time, each after the tasks it needs. One failing task stops nothing but what
-    needs it.
+    needs it. `finished` is called here, in the driver, after each task that ends well.
 
     Raises KeyboardInterrupt (also on SIGTERM and SIGHUP) after its children have ended; what was finished stays
     finished.
@@ -84,6 +86,7 @@ def run_pool(tasks: Sequence[Task], jobs: int, stream=None) -> Outcome:
                 task, started = running.pop(pid)
                 if status == 0:
                     done.append(task.id)
+                    finished(task)
                     display.finished(task, time.monotonic() - started)
                 elif _crashed(status) and task.id not in again:
                     again.add(task.id)

@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from repro.cells.experiments import RATIO
+from repro.cells.records import RATIO
 from repro.figures import BAND, INK, bar, headline, look_of, new_figure, note, settle, style
 from repro.figures.forest import diamond, paper_marks, too_small
 from repro.tables import Table1

@@ -27,7 +27,7 @@ def gains(table: Table1) -> Figure:
     for this table to find, per row.
     """
     head = table.head
-    trained = [arm for arm in head.arms if arm != head.base_arm]
+    trained = head.trained
     rivals = [arm for arm in trained if arm != head.reference]
     alone = len(head.bases) == 1
     arms = [trained, trained if alone else rivals, trained if alone else rivals]
@@ -135,7 +135,7 @@ def _limit_ratios(panels: Sequence[Axes], table: Table1) -> None:
 
 def _sizes(table: Table1, base: str) -> str:
     paper = table.head.bases[base]
-    seeds = {len(table.arm(base, arm).seeds) for arm in table.head.arms if arm != table.head.base_arm} - {0}
+    seeds = {len(table.arm(base, arm).seeds) for arm in table.head.trained} - {0}
     span = "-".join(str(number) for number in sorted({min(seeds), max(seeds)})) if seeds else "0"
     beside = f", beside {paper}" if paper else ""
     return f"{span} seeds x {samples(table.head.k)} samples{beside}"

@@ -183,7 +183,7 @@ def load_curves(table: Table1, runs: Path) -> dict[tuple[str, str], list[list[di
     return {
         key: [rows for _, rows in sorted(entries, key=lambda entry: entry[0])]
         for key, entries in found.items()
-        if key[1] != table.head.base_arm
+        if key[1] in table.head.trained
     }
 
 

@@ -1,6 +1,7 @@
 """Trains a policy with stock TRL and a trainer of `gcpo`. Glue: questions in, metrics.jsonl and a policy out."""
 
 import json
+import logging
 import math
 import tempfile
 import time
@@ -14,10 +15,21 @@ from transformers import PreTrainedTokenizerBase, TrainerCallback
 from gcpo.trl_adapter import tokenize_prompts
 from repro.bases.load import load_model, load_tokenizer
 from repro.errors import BadInput
+from repro.methods.checkpoints import (
+    RoomForCheckpoints,
+    StopBetweenRollouts,
+    Stopped,
+    checkpoint_bytes,
+    newest_checkpoint,
+    ranks_here,
+)
+from repro.methods.curve import CurveWriter
 from repro.methods.run import Report, Trained, Training
 from repro.references import resolve
 from repro.tasks.encoding import encode_prompt
 from repro.tasks.protocol import Question, TaskSet, response_of
+
+log = logging.getLogger(__name__)
 
 
 def rows_of(tasks: TaskSet, questions: Sequence[Question]) -> list[dict[str, Any]]:
@@ -47,7 +59,7 @@ def make_reward(
 
 class MetricsWriter(TrainerCallback):
     """Writes one line of metrics.jsonl per step and reports progress. The file is the only record that tables and
-    figures read.
+    figures read. Of several processes the first one writes; every one keeps the rows.
     """
 
     def __init__(self, path: Path, report: Report) -> None:
@@ -60,13 +72,16 @@ class MetricsWriter(TrainerCallback):
                 row for row in map(json.loads, self.path.read_text().splitlines()) if row["step"] <= state.global_step
             ]
         self.rows = kept
-        self.path.write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in kept))
+        if state.is_world_process_zero:
+            self.path.write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in kept))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         if not logs or "loss" not in logs:  # the closing summary of transformers has no loss of a step
             return
         row = {"step": state.global_step, **logs}
         self.rows.append(row)
+        if not state.is_world_process_zero:
+            return
         with self.path.open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(row, sort_keys=True) + "\n")
         rewards = self.rewards()
@@ -89,15 +104,22 @@ def rows_needed(config: Any) -> int:
 def train(run: Training) -> Trained:
     """Train the run's base with the run's method.
 
-    With `save_strategy="steps"` among the arguments, an interrupted training goes on from its last checkpoint.
-    Raises BadInput for arguments that cannot be used and FloatingPointError when loss or gradient stop being finite.
+    With `save_strategy="steps"` among the arguments, an interrupted training goes on from its last whole checkpoint.
+    Started in several processes, all of them train one policy. Raises Stopped where the run was asked to stop, BadInput
+    for arguments that cannot be used and FloatingPointError when loss or gradient stop being finite.
     """
     tokenizer = load_tokenizer(run.model)
     stops = run.tasks.stop_ids(tokenizer, run.model)
-    model = load_model(run.model, run.device, stop_ids=stops, attn_implementation=run.attn_implementation)
     with tempfile.TemporaryDirectory() as scratch:
         output = str(run.checkpoints or scratch)
-        config = run.settings(output)
+        config = run.settings(output)  # before the model: under ZeRO-3 it is loaded in shards, by this configuration
+        model = load_model(run.model, run.device, stop_ids=stops, attn_implementation=run.attn_implementation)
+        stop = StopBetweenRollouts(run.stop)
+        writer = MetricsWriter(run.folder / "metrics.jsonl", run.report)
+        curve = None if run.curve is None else CurveWriter(run, run.curve, stops, tokenizer)
+        callbacks = [writer, stop, *([curve] if curve else [])]
+        if run.checkpoints is not None:
+            callbacks.append(RoomForCheckpoints(checkpoint_bytes(model)))
         questions = run.tasks.training_questions(run.base, run.seed, rows_needed(config))
         rows = rows_of(run.tasks, questions)
         try:
@@ -107,16 +129,17 @@ def train(run: Training) -> Trained:
                 reward_funcs=make_reward(run.tasks, tokenizer, questions, stops),
                 train_dataset=Dataset.from_list(rows),
                 processing_class=tokenizer,
-                callbacks=[MetricsWriter(run.folder / "metrics.jsonl", run.report)],
+                callbacks=callbacks,
             )
         except ValueError as error:
             raise BadInput(f"{run.where}: {str(error).splitlines()[0]}") from None
         _check_prompt(trainer, tokenizer, rows[0]["prompt"], run.where)
-        writer = next(c for c in trainer.callback_handler.callbacks if isinstance(c, MetricsWriter))
-        resumable = run.checkpoints is not None and any(Path(output).glob("checkpoint-*"))
+        last = None if run.checkpoints is None else newest_checkpoint(run.checkpoints, ranks_here(), log.warning)
         started = time.perf_counter()
-        trainer.train(resume_from_checkpoint=resumable or None)
+        trainer.train(resume_from_checkpoint=None if last is None else str(last))
         seconds = time.perf_counter() - started
+        if stop.stopped:
+            raise Stopped(f"{run.where}: stopped at step {trainer.state.global_step} of {trainer.state.max_steps}")
     record = {
         "form": resolve(run.method.form)(config) if run.method.form else None,
         "steps": len(writer.rows),
@@ -125,7 +148,10 @@ def train(run: Training) -> Trained:
         "tokens": writer.rows[-1].get("num_tokens"),
         "seconds": seconds,
     }
-    return Trained(trainer.model, tokenizer, record)
+    if curve is not None:
+        completions = config.per_device_train_batch_size * config.steps_per_generation * ranks_here()
+        record["curve"] = curve.record(writer.rows, completions)
+    return Trained(trainer.model, tokenizer, record, write=trainer.save_model if ranks_here() > 1 else None)
 
 
 def _check_prompt(trainer: Any, tokenizer: PreTrainedTokenizerBase, prompt: Any, where: str) -> None:

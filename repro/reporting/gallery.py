@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from repro.paths import REPO_ROOT
-from repro.reporting.build import notebook_name
 from repro.reporting.published import link, profiles, published
+from repro.reporting.record import notebook_name
 
 NOTEBOOKS = REPO_ROOT / "notebooks"
 _PICTURES = {  # of the notebooks that show no table of the paper

@@ -11,7 +11,7 @@ from repro.config import Profile, load_profile
 from repro.errors import BadInput
 
 if TYPE_CHECKING:
-    from repro.cells.experiments import Experiment
+    from repro.cells.records import Experiment
     from repro.cells.run import Options
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -70,16 +70,22 @@ def profile_of(args: argparse.Namespace) -> Profile:
 
 
 def target_of(args: argparse.Namespace) -> tuple[Profile, "Experiment", "Options"]:
-    """(profile, experiment, what the command line narrows down)."""
+    """(profile, experiment with the profile's points, what the command line narrows down)."""
     from repro.cells.experiments import get_experiment
+
+    profile = profile_of(args)
+    return profile, get_experiment(args.target).in_profile(profile), options_of(args)
+
+
+def options_of(args: argparse.Namespace) -> "Options":
+    """What the command line narrows down. Raises BadInput for numbers below 1."""
     from repro.cells.run import Options
 
     for name in ("seeds", "jobs"):
         value = getattr(args, name)
         if value is not None and value < 1:
             raise BadInput(f"--{name} is {value}; want at least 1")
-    options = Options(args.seeds, args.arms, args.bases, args.jobs)
-    return profile_of(args), get_experiment(args.target), options
+    return Options(args.seeds, args.arms, args.bases, args.jobs)
 
 
 def show(args: argparse.Namespace, value: Any, text: str) -> int:

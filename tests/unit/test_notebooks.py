@@ -1,4 +1,5 @@
 import base64
+import re
 from pathlib import Path
 
 import jupytext
@@ -18,6 +19,15 @@ def source(folder: Path, *cells: str) -> Path:
     path = folder / "small.py"
     path.write_text("".join(f"# %%\n{cell}\n" for cell in cells))
     return path
+
+
+@pytest.mark.parametrize("path", sorted((REPO_ROOT / "notebooks").glob("*.py")), ids=lambda path: path.stem)
+def test_no_line_of_a_formula_begins_a_list_or_a_heading(path):
+    for cell in jupytext.read(path, fmt="py:percent").cells:
+        open_formula = False
+        for line in cell.source.splitlines() if cell.cell_type == "markdown" else ():
+            assert not (open_formula and re.match(r"\s*([-+*=#>]|\d+[.)])\s", line)), line
+            open_formula ^= line.count("$") % 2 == 1
 
 
 def test_failing_cell_is_named_and_nothing_is_written(tmp_path):

@@ -14,7 +14,7 @@ from repro.cells.experiments import EXPERIMENTS
 from repro.cli import build_parser
 from repro.errors import BadInput
 from repro.paths import REPO_ROOT
-from repro.reporting import documents
+from repro.reporting import documents, readme
 from repro.reporting.published import profiles, published
 from repro.tables.finding import finding
 from repro.tasks.procedural import build_tokenizer
@@ -102,8 +102,7 @@ def test_the_readme_is_short_and_its_first_screen_has_the_verdict_and_the_audits
     lines = TEXT.splitlines()
     assert len(lines) <= 150
     first = "\n".join(lines[:30])
-    (front,) = [each.table for each in published("micro") if each.target == "table1"]
-    assert finding(front) in first
+    assert finding(readme.front().table) in first
     for found in ("smaller than the noise", "were printed before", "stated cost"):
         assert found in first
 

@@ -139,15 +139,21 @@ def test_the_gold_decides_before_the_overlap():
 
 @pytest.fixture
 def hub(monkeypatch):
-    """A hub of our own: (repository, revision) of every call; serves `rows`."""
+    """A hub of our own: (repository, revision, split) of every call; serves `rows`."""
     import datasets
+    import huggingface_hub
 
     calls, rows = [], []
 
-    def load_dataset(repo, config=None, *, split, revision):
-        calls.append((repo, revision, split))
+    def snapshot_download(repo, *, repo_type, revision):
+        assert repo_type == "dataset"
+        return f"{repo}@{revision}"
+
+    def load_dataset(folder, config=None, *, split):
+        calls.append((*folder.split("@"), split))
         return rows
 
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     return calls, rows
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from repro.data_folder import why_missing
 from repro.errors import BadInput
 from repro.grading import CodeProblem
 from repro.paths import benchmark_dir
@@ -247,8 +248,8 @@ def load_benchmark(benchmark: Benchmark, *, hub: bool = False, revision: str | N
         return _from_file(benchmark, folder / benchmark.file)
     if not hub:
         raise BadInput(
-            f"{benchmark.name}: no folder of benchmark files; set GCPO_DATA to one that holds {benchmark.file}, "
-            "or pass --hub-data (a table: SET=tasks.hub_data=true) to download it from the hub"
+            f"{benchmark.name}: no folder of benchmark files ({why_missing()}); set GCPO_DATA to one that "
+            f"holds {benchmark.file}, or pass --hub-data (a table: SET=tasks.hub_data=true) to download it from the hub"
         )
     return _from_hub(benchmark, revision)
 
@@ -289,23 +290,38 @@ def golds_digest(golds: Sequence[object]) -> str:
     return hashlib.sha256(json.dumps(sorted(str(gold).strip() for gold in golds)).encode()).hexdigest()
 
 
-def _from_hub(benchmark: Benchmark, revision: str | None) -> Loaded:
+def hub_copy(benchmark: Benchmark, revision: str | None) -> tuple[HubCopy, str]:
+    """Where the hub keeps a benchmark and at which revision: the given one, or the pinned one.
+
+    Raises BadInput where there is neither, saying where to look it up and where to put it.
+    """
     copy = benchmark.hub
     revision = revision or copy.revision
     if revision is None:
         raise BadInput(
-            f"{benchmark.name}: no revision of {copy.repo} is pinned here; pass --data-revision SHA "
-            f"(its golds are checked), or set GCPO_DATA to a folder with {benchmark.file}"
+            f"{benchmark.name}: no revision of {copy.repo} is pinned here; look it up at "
+            f"https://huggingface.co/datasets/{copy.repo}/commits/main and pass --data-revision SHA (a table, fetch: "
+            f"--set tasks.hub_revisions.{benchmark.name}=SHA; its golds are checked), or set GCPO_DATA to a folder "
+            f"with {benchmark.file}"
         )
+    return copy, revision
+
+
+def _from_hub(benchmark: Benchmark, revision: str | None) -> Loaded:
+    copy, revision = hub_copy(benchmark, revision)
     return check_copy(benchmark, revision, list(hub_rows(benchmark.name, copy.repo, copy.config, copy.split, revision)))
 
 
 def hub_rows(name: str, repo: str, config: str | None, split: str, revision: str) -> Sequence[Mapping[str, Any]]:
-    """The rows of a hub data set at a revision; nothing else fetches data. BadInput, led by `name`, if that fails."""
+    """The rows of a hub data set at a revision; nothing else fetches data. BadInput, led by `name`, if that fails.
+
+    The repository's files come first, then rows are read from them: without a network the same call reads the cache.
+    """
     from datasets import load_dataset
+    from huggingface_hub import snapshot_download
 
     try:
-        return load_dataset(repo, config, split=split, revision=revision)
+        return load_dataset(snapshot_download(repo, repo_type="dataset", revision=revision), config, split=split)
     except (OSError, ValueError, RuntimeError) as error:  # offline, no such repository or revision, unreadable files
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(f"{name}: cannot load {repo} at {revision[:12]}: {line}") from None

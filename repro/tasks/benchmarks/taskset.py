@@ -57,7 +57,8 @@ class BenchmarkTasks:
         return self._loaded(self.suite(name).benchmark.name)
 
     def _load(self, benchmark: str) -> Loaded:
-        return load_benchmark(SUITES[benchmark].benchmark, hub=self.spec.hub_data, revision=self._revision)
+        revision = self._revision or self.spec.hub_revisions.get(benchmark)
+        return load_benchmark(SUITES[benchmark].benchmark, hub=self.spec.hub_data, revision=revision)
 
     def questions(self, suite: str, first: int | None = None) -> Sequence[Question]:
         """See `TaskSet`. The first ones of the benchmark, as many as the profile says; 0 asks all."""
@@ -75,7 +76,12 @@ class BenchmarkTasks:
         name = self.spec.train_sets.get(base, self.spec.train_sets.get(EVERY_BASE))
         if name is None:
             raise BadInput(f"tasks.train_sets names no set for base {base!r}; add one, or one under {EVERY_BASE!r}")
-        rows = load_training_set(name, hub=self.spec.hub_data, drop_overlaps=self.spec.drop_overlaps).rows
+        rows = load_training_set(
+            name,
+            hub=self.spec.hub_data,
+            drop_overlaps=self.spec.drop_overlaps,
+            revisions=self.spec.hub_revisions,
+        ).rows
         questions = [Question(row.id, row.problem, row.answer) for row in rows]
         drawn: list[Question] = []
         while len(drawn) < count:

@@ -13,8 +13,10 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from repro.data_folder import why_missing
 from repro.errors import BadInput
 from repro.grading import usable_gold
 from repro.grading.extract import last_box
@@ -145,10 +147,16 @@ def get_set(name: str) -> TrainingSet:
 
 
 def load_training_set(
-    name: str, *, hub: bool = False, revision: str | None = None, drop_overlaps: bool = False
+    name: str,
+    *,
+    hub: bool = False,
+    revision: str | None = None,
+    drop_overlaps: bool = False,
+    revisions: Mapping[str, str] = MappingProxyType({}),
 ) -> Loaded:
     """The rows of a set: from the folder of `GCPO_DATA`, else, with `hub`, from the hub.
 
+    revisions: of the benchmarks' hub copies, which rows from the hub are compared with.
     drop_overlaps: also leave out rows that repeat a test problem; a subset that is drawn here never has any.
     Raises BadInput for an unknown set, a file that is missing or changed, a set that has no file while `hub` is off, a
     hub copy with other rows, and a gold that cannot be graded against and is not on the committed list.
@@ -167,7 +175,7 @@ def load_training_set(
         if len(fetched) != copy.rows and revision is None:
             raise BadInput(f"{name}: {copy.repo} at {sha[:12]} has {len(fetched)} rows; want {copy.rows}")
         source = {"hub": copy.repo, "revision": sha, "hub_rows": len(fetched)}
-        index = ProblemIndex(evaluation_problems()) if drop_overlaps or training_set.subset else None
+        index = ProblemIndex(evaluation_problems(revisions)) if drop_overlaps or training_set.subset else None
         if training_set.subset:
             rows, excluded = draw_subset(fetched, training_set.subset, SUBSET_SEED, index)
             source["subset_seed"] = SUBSET_SEED
@@ -185,7 +193,8 @@ def _where_to_get(training_set: TrainingSet) -> str:
         if training_set.hub
         else ""
     )
-    return f"no folder of benchmark files; set GCPO_DATA to one that holds {training_set.file}{elsewhere}"
+    wanted = f"set GCPO_DATA to one that holds {training_set.file}{elsewhere}"
+    return f"no folder of benchmark files ({why_missing()}); {wanted}"
 
 
 def _loaded(
@@ -271,13 +280,16 @@ def find_exclusion(row: Row, index: ProblemIndex | None) -> Excluded | None:
     return Excluded(row.id, OVERLAP, " ".join(pair.test_id for pair in pairs)) if pairs else None
 
 
-def evaluation_problems() -> dict[str, str]:
-    """Every test problem of every suite, by `suite:id`. Raises BadInput without the benchmark files."""
+def evaluation_problems(revisions: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """Every test problem of every suite, by `suite:id`: from the folder of files, else from the hub.
+
+    Raises BadInput without either; revisions: of hub copies for which none is pinned.
+    """
     benchmarks = {suite.benchmark.name: suite.benchmark for suite in SUITES.values()}
     return {
         f"{name}:{problem.id}": problem.text
         for name, benchmark in benchmarks.items()
-        for problem in load_benchmark(benchmark).problems
+        for problem in load_benchmark(benchmark, hub=True, revision=revisions.get(name)).problems
     }
 
 

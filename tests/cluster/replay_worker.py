@@ -1,0 +1,123 @@
+"""Trains one method on fixed rollouts, in as many processes as it is started in: what each rank ends with goes to disk.
+
+Arguments: the name of a form, the model's folder, the folder to write to, the number of ranks that must be there, and
+optionally the step after which to stop and save. Where the folder holds a checkpoint, the training goes on from it.
+The completions of a context depend on its tokens and on how often it was asked, not on weights or ranks. So every
+number of processes sees the same rollouts, and what differs is the arithmetic of training alone.
+"""
+
+import hashlib
+import json
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from safetensors.torch import load_file
+from transformers import AutoTokenizer
+
+from gcpo import GCPOConfig, GCPOTrainer
+from gcpo.trainers.drgrpo import DrGRPOConfig, DrGRPOTrainer
+from gcpo.trainers.grpo import PaperGRPOConfig, PaperGRPOTrainer
+from gcpo.trainers.gvpo import GVPOConfig, GVPOTrainer
+from repro.methods.checkpoints import StopBetweenRollouts, is_main, newest_checkpoint
+
+_MC = {"estimator": "mc", "num_integrated": 2, "num_context_outputs": 1, "eq13": "mean", "kappa_row_fraction": 1.0}
+FORMS: dict[str, tuple[type, type, dict[str, Any]]] = {
+    "grpo": (PaperGRPOTrainer, PaperGRPOConfig, {}),
+    "gvpo": (GVPOTrainer, GVPOConfig, {"gvpo_rows_per_pass": 1}),
+    "drgrpo": (DrGRPOTrainer, DrGRPOConfig, {}),
+    "gcpo_expected": (GCPOTrainer, GCPOConfig, {"kappa_row_fraction": 1.0}),
+    "gcpo_mc": (GCPOTrainer, GCPOConfig, _MC),
+    "gcpo_corrected": (GCPOTrainer, GCPOConfig, {**_MC, "phi_sampling": "resample"}),
+}
+GENERATIONS, ROWS, PROMPTS, STEPS, RATE, LONGEST = 4, 4, 4, 3, 1e-3, 8
+
+
+def fixed_continuations(contexts: list[list[int]], vocabulary: int, eos: int) -> list[list[int]]:
+    """One continuation of each context: a function of its tokens and of its count among equal ones before it."""
+    seen: dict[tuple[int, ...], int] = {}
+    drawn = []
+    for context in map(tuple, contexts):
+        seen[context] = seen.get(context, 0) + 1
+        digest = hashlib.sha256(json.dumps([context, seen[context]]).encode()).digest()
+        rng = random.Random(digest)
+        length = rng.randint(2, LONGEST - 1)
+        drawn.append([*(rng.randrange(3, vocabulary) for _ in range(length)), eos])
+    return drawn
+
+
+def train(form: str, model_dir: str, output_dir: str, ranks: int, stop_after: int) -> dict[str, Any]:
+    """Train the form and return the logs of this rank; rank 0 saves the weights to `output_dir`/final."""
+    flag = Path(output_dir, "stop")
+
+    class StopAfter(StopBetweenRollouts):
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.global_step == stop_after and is_main():
+                flag.touch()
+            super().on_step_end(args, state, control)
+
+    trainer_class, config_class, extra = FORMS[form]
+    config = config_class(
+        output_dir=output_dir,
+        use_cpu=True,
+        num_generations=GENERATIONS,
+        per_device_train_batch_size=ROWS,
+        gradient_accumulation_steps=PROMPTS * GENERATIONS // (ROWS * ranks),
+        max_completion_length=LONGEST,
+        max_steps=STEPS,
+        learning_rate=RATE,
+        lr_scheduler_type="constant",
+        warmup_steps=0,
+        disable_tqdm=True,
+        gradient_checkpointing=True,
+        **({} if form in ("gvpo", "drgrpo") else {"beta": 0.04}),
+        **({"candidate_separator": ";"} if form.startswith("gcpo") else {}),
+        **extra,
+    )
+    data = Dataset.from_list([{"prompt": f"{a} + {b} ="} for a in range(8) for b in range(8)])
+    tokenizer = AutoTokenizer.from_pretrained(model_dir)
+
+    def reward(completions: list[str], **_: object) -> list[float]:
+        return [c.count("1") + 0.1 * len(set(c)) for c in completions]
+
+    trainer = trainer_class(model_dir, reward, config, train_dataset=data, processing_class=tokenizer)
+    trainer.add_callback(StopAfter(flag if stop_after else None))
+    if trainer.accelerator.num_processes != ranks:
+        raise ValueError(f"{trainer.accelerator.num_processes} processes; want {ranks}")
+    vocabulary = len(tokenizer)
+
+    def replay(contexts: list[list[int]], *_: Any, **__: Any) -> tuple[list[list[int]], None]:
+        return fixed_continuations(contexts, vocabulary, tokenizer.eos_token_id), None
+
+    trainer._generate_single_turn = replay
+    last = newest_checkpoint(Path(output_dir), ranks, print)
+    flag.unlink(missing_ok=True)
+    trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    final = Path(output_dir, "final")
+    trainer.save_model(str(final))
+    return {
+        "ranks": trainer.accelerator.num_processes,
+        "rank": trainer.accelerator.process_index,
+        "distributed": str(trainer.accelerator.distributed_type),
+        "resumed_from": None if last is None else last.name,
+        "logs": [entry for entry in trainer.state.log_history if "loss" in entry],
+    }
+
+
+def update_of(before: Path, after: Path) -> torch.Tensor:
+    """All weights of `after` minus those of `before`, one float64 vector in the order of names."""
+    old, new = load_file(before / "model.safetensors"), load_file(after / "model.safetensors")
+    return torch.cat([(new[name].double() - old[name].double()).flatten() for name in sorted(old)])
+
+
+def main(form: str, model_dir: str, output_dir: str, ranks: str, stop_after: str = "0") -> None:
+    torch.set_num_threads(1)
+    record = train(form, model_dir, output_dir, int(ranks), int(stop_after))
+    Path(output_dir, f"rank{record['rank']}.json").write_text(json.dumps(record))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
