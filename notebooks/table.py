@@ -11,7 +11,7 @@ import pandas as pd
 from IPython.display import Image, Markdown, display
 
 from repro import figures, tables
-from repro.bench.premise import lines
+from repro.bench.premise_figures import lines
 from repro.figures import search as search_pictures
 from repro.figures import table1 as pictures
 from repro.figures.contrasts import contrasts, is_ablation

@@ -29,8 +29,8 @@ display(Image(figures.png(pictures.scm())))
 # $Y = y_0$; $\mathcal G = \sigma(q, y_1, \dots, y_{n-1})$; $\Phi = \mathbb E[\cdot\,|\,\mathcal G]$,
 # $\Psi = 1 - \Phi$; $b = \mathbb E[Y|q]$; $\hat b$ any $\mathcal G$-measurable baseline; $f^+ = \Psi f + \hat b$.
 # Corollary 2 gains what the child $y_n$ reveals about its parent $y_0$. The printed Step 3 draws $y_{n,l}$ given the
-# very $y_0$ that $\Phi$ must integrate out: the estimate then removes the signal and keeps the noise, for every $f$. Drawing
-# $y_0$ anew keeps $1 - 1/m$ of the gain. A policy that sees $q$ alone gets back
+# very $y_0$ that $\Phi$ must integrate out: the estimate then removes the signal and keeps the noise, for every $f$.
+# Drawing $y_0$ anew keeps $1 - 1/m$ of the gain. A policy that sees $q$ alone gets back
 # $\mathbb E[f^+|q] = \mathbb E[\hat b|q]$.
 
 # %%

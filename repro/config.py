@@ -183,7 +183,7 @@ class Profile(Strict):
     name: str
     title: str
     stamp: str = ""
-    seeds: int = Field(ge=1, le=1000)
+    seeds: int = Field(ge=1, le=MANY)
     bases: dict[str, BaseRef] = Field(min_length=1)
     tasks: TaskSpec
     train: dict[str, Any]  # arguments of the trainer's config, by TRL's names, shared by all arms

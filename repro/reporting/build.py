@@ -76,8 +76,7 @@ def _build(
     inputs = {"hash": inputs_hash(summaries, repr(spec))}
     fresh = stamp_file.exists() and read_json(stamp_file, "record of the table's inputs") == inputs
     table_file = folder / "tables" / f"{experiment.id}.json"
-    notebook = notebook_path(experiment, profile, folder, kind)
-    published = kind == "published"
+    notebook, published = notebook_path(experiment, profile, folder, kind), kind == "published"
     stale = force or not fresh or not table_file.exists() or not notebook.exists()
     if stale:
         from repro.figures.table1 import write_figures
@@ -89,10 +88,9 @@ def _build(
             notes = _kept(read_table(table_file), table)
         table = replace(table, footnotes=(*table.footnotes, *notes))
         write_table1(table, folder / "tables")
-        runs = results_dir(profile.name) / "runs"
-        write_figures(table, folder / "figures", folder / "cells" if published else runs)
-        if variant.folder and not (folder / "runs").exists():  # where the notebook looks for curves
-            (folder / "runs").symlink_to(os.path.relpath(runs, folder))
+        if variant.folder and not (folder / "runs").exists():  # where pictures look for curves
+            (folder / "runs").symlink_to(os.path.relpath(results_dir(profile.name) / "runs", folder))
+        write_figures(table, folder / "figures", folder / ("cells" if published else "runs"))
         searches = search_record(summaries)
         if searches is not None:
             from repro.figures.search import write_search_figures

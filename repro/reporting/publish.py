@@ -37,7 +37,7 @@ def publish(profile: Profile, experiment: Experiment, options: Options) -> list[
 
     Raises BadInput when the tree is dirty, a cell was made by a dirty tree, or nothing is finished.
     """
-    _check_publishable(profile)
+    _check_clean()
     cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
     finished = [cell for cell in cells if load_summary(cell) is not None]
     if not finished:
@@ -51,7 +51,7 @@ def fill_published(profile: Profile, experiments: Sequence[Experiment], options:
     What is published under today's hash is taken over and not run again, so a run of days may be stopped and go on, on
     another machine too. Raises BadInput as `publish` and `fill` do.
     """
-    _check_publishable(profile)
+    _check_clean()
     target_of: dict[str, Experiment] = {}
     cells = []
     for experiment in experiments:
@@ -66,7 +66,7 @@ def fill_published(profile: Profile, experiments: Sequence[Experiment], options:
     return fill(profile, cells, options, finished=lambda cell: publish_cells(profile, target_of[cell.id], [cell]))
 
 
-def _check_publishable(profile: Profile) -> None:
+def _check_clean() -> None:
     if provenance()["dirty"]:
         raise BadInput("the tree has uncommitted changes under gcpo/ or repro/; commit them, run again, then publish")
 
@@ -89,9 +89,9 @@ def publish_cells(profile: Profile, experiment: Experiment, cells: Sequence[Cell
         folder = published_folder(cell)
         folder.mkdir(parents=True, exist_ok=True)
         names = (*_RECORDS, *(each for each in experiment.files if (cell.folder / each).exists()))
-        for name in sorted(names, key=lambda each: each == "summary.json"):  # last: with it a cell is published
+        for name in names:
             shutil.copyfile(cell.folder / name, folder / name)
-        write_json(folder / "summary.json", with_training(summary, cell.folder))
+        write_json(folder / "summary.json", with_training(summary, cell.folder))  # last: with it a cell is published
         written.append(folder)
     for base in dict.fromkeys(each for cell in cells for each in lineage(profile, cell.base)):
         written += _publish_base(profile, base)

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from repro.config import Profile, load_profile
+from repro.config import MANY, Profile, load_profile
 from repro.errors import BadInput
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ def options_of(args: argparse.Namespace) -> "Options":
         value = getattr(args, name)
         if value is not None and value < 1:
             raise BadInput(f"--{name} is {value}; want at least 1")
+        if value is not None and value > MANY:
+            raise BadInput(f"--{name} is {value}; want at most {MANY}")
     return Options(args.seeds, args.arms, args.bases, args.jobs)
 
 

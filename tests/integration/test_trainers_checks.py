@@ -84,7 +84,7 @@ def test_a_nan_gradient_under_a_finite_loss_stops_training_with_its_step(make_tr
 CONTENT_PARTS = [{"role": "user", "content": [{"type": "text", "text": "1 + 1"}]}]
 
 
-@pytest.mark.parametrize("method", ["grpo", "gvpo"])
+@pytest.mark.parametrize("method", ["grpo", "gvpo", "gcpo"])
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [

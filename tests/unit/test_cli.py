@@ -47,6 +47,10 @@ def fails(capsys, *argv):
         (["run", "table1", "--profile", "smoke", "--arms", "gcpo"], "arm 'gcpo' does not exist"),
         (["run", "table1", "--profile", "smoke", "--bases", "nano-q"], "base 'nano-q' is not in profile 'smoke'"),
         (["run", "table1", "--profile", "smoke", "--seeds", "0"], "--seeds is 0; want at least 1"),
+        (
+            ["plan", "table1", "--profile", "smoke", "--seeds", "1000000000"],
+            "--seeds is 1000000000; want at most 10000",
+        ),
         (["run", "table1", "--profile", "smoke", "--seeds", "two"], "invalid int value: 'two'"),
         (
             ["run", "table1", "--profile", "smoke", "--set", "train.lerning_rate=1"],
@@ -65,7 +69,7 @@ def fails(capsys, *argv):
         (plan_with("train.max_steps=1e3"), "max_steps is 1000.0; Input should be a valid integer"),
         (plan_with("train.generation_kwargs={top_k: nan}"), "train.generation_kwargs.top_k is nan"),
         (plan_with("bases.nano-t.spec.levels={e: nan}"), "bases.nano-t.spec.levels.e is nan"),
-        (plan_with("bases.nano-t.spec.muon_lr='nan'"), "base nano-t: muon_lr"),
+        (plan_with("bases.nano-t.spec.muon_lr='nan'"), "smoke.yaml: bases.nano-t.spec.muon_lr is nan"),
         (plan_with("tasks.train_families=[shop, zz]"), "training families are ['shop', 'zz']; want some of rec, shop"),
         (plan_with("tasks.suites.modten-smoke=9000"), "9000 questions asked; want at most"),
         (
@@ -87,6 +91,7 @@ def fails(capsys, *argv):
         (["regrade", "table2", "--profile", "smoke"], "no finished cell of table2"),
         (["frobnicate"], "invalid choice: 'frobnicate'"),
         (["run"], "required: target"),
+        (["publish", "table1", "--profile", "smoke"], "no finished cell of table1"),
     ],
 )
 def test_bad_words_are_one_line_and_exit_code_2(capsys, argv, message):
