@@ -35,7 +35,7 @@ export TOKENIZERS_PARALLELISM := false
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env audit theory calibrate premise evaluate doctor list plan figures fetch rehearse test test-cluster clean reproduce-% publish-%
+.PHONY: help env audit theory report readme notebooks calibrate premise evaluate doctor list plan figures fetch rehearse test test-cluster clean reproduce-% publish-%
 
 help: ## this list
 	@echo "make TARGET [PROFILE=smoke|micro|integrate|pretrained|gpu|paper] [BASE=model] [SEEDS=n] [ARMS=a,b] [BASES=a,b|train] [JOBS=n] [SET=key=value] [CLUSTER=slurm|local]"
@@ -46,7 +46,7 @@ help: ## this list
 	@echo "  reproduce-figure4a Figure 4a: accuracy over alpha           smoke 2 min, micro 20 min, gpu and paper: make plan"
 	@echo "  reproduce-figure4b Figure 4b: accuracy over kappa           smoke 2 min, micro 12 min, gpu and paper: make plan"
 	@echo "  reproduce-figure4c Figure 4c: similarity in Upsilon         smoke 2 min, micro 7 min, gpu and paper: make plan"
-	@echo "  reproduce-gc2po    GC2PO, a reconstruction, and controls    smoke 3 min, gpu and paper: make plan"
+	@echo "  reproduce-gc2po    GC2PO, a reconstruction, and controls    smoke 3 min, micro 12 min, gpu and paper: make plan"
 	@echo "  reproduce-all      every table and figure that is built     smoke 10 min, others: the sum of the above"
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
 	@echo
@@ -90,6 +90,15 @@ audit: $(STAMP) ## recompute every number of the paper: results/paper/audit.md (
 
 theory: $(STAMP) ## decide the paper's theorems exactly: results/paper/theory.md (half a minute)
 	@$(REPRO) theory
+
+report: $(STAMP) ## your results of PROFILE as one page: results/local/<profile>/report.html (seconds)
+	@$(REPRO) report --profile $(PROFILE)
+
+readme: $(STAMP) ## the generated parts of README.md and of the rooms' READMEs (seconds)
+	@$(REPRO) readme
+
+notebooks: $(STAMP) ## render every notebook again (about 3 min)
+	@$(REPRO) notebooks
 
 calibrate: $(STAMP) ## A/A calibration of the tables' intervals (about 6 min)
 	@$(REPRO) calibrate --profile $(PROFILE)

@@ -1,10 +1,10 @@
-# %% [markdown]
-# Reads a built figure of the paper and draws it; trains and tests nothing. `GCPO_TARGET`, `GCPO_PROFILE` and
-# `GCPO_KIND` (`local` or `published`) choose it. Build it first, for example with `make reproduce-figure4a`.
+# %%
+# Every parameter. Run All shows the figure that is named here.
+PROFILE = "micro"  # a folder of results/published/ or results/local/
+KIND = "published"  # published: what the project measured; local: a run of yours
+TARGET = "figure4a"  # built with `make reproduce-figure4a`
 
 # %%
-import os
-
 import pandas as pd
 from IPython.display import Image, Markdown, display
 
@@ -15,18 +15,15 @@ from repro.figures import png
 from repro.paths import results_dir
 from repro.references import resolve
 
-profile = os.environ.get("GCPO_PROFILE", "micro")
-kind = os.environ.get("GCPO_KIND", "published")
-target = os.environ.get("GCPO_TARGET", "figure4a")
-figure = read_figure(results_dir(profile, kind) / "figures" / f"{target}.json")
+figure = read_figure(results_dir(PROFILE, KIND) / "figures" / f"{TARGET}.json")
 stamp = f"\n\n**{figure.head.stamp}**" if figure.head.stamp else ""
-display(Markdown(f"# {target.replace('figure', 'Figure ')}: {figure.head.title}{stamp}\n\n{figure.finding}"))
+display(Markdown(f"# {TARGET.replace('figure', 'Figure ')}: {figure.head.title}{stamp}\n\n{figure.finding}"))
 
 # %% [markdown]
 # ## The picture
 
 # %%
-display(Image(png(resolve(get_experiment(target).draw)(figure))))
+display(Image(png(resolve(get_experiment(TARGET).draw)(figure))))
 
 # %% [markdown]
 # ## What the paper says, and what was found

@@ -211,7 +211,7 @@ class _Search:
         self.tree.refresh_all()
 
     def result(self) -> SearchResult:
-        tree = {
+        tree: dict[str, list] = {
             "parents": self.tree.parents,
             "values": self.tree.values,
             "visits": self.tree.visits,

@@ -128,8 +128,8 @@ class Policy:
         for step in range(int(limits.max())):
             ones = torch.ones(len(at), 1, dtype=torch.long, device=device)
             logits = batch.feed(fed[:, None], ones).logits[:, -1]
-            fed, scores = self._draw(logits, draws[at, step])
-            now, scores = fed.cpu().numpy(), scores.cpu().numpy()
+            fed, drawn_scores = self._draw(logits, draws[at, step])
+            now, scores = fed.cpu().numpy(), drawn_scores.cpu().numpy()
             live = at[alive]
             ids[live, step], log_probs[live, step] = now[alive], scores[alive]
             lengths[live] += 1

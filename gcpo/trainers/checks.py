@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import GenerationConfig, PreTrainedModel, TrainerCallback
@@ -15,6 +15,11 @@ from trl import GRPOConfig
 # The square of a larger reward overflows float32, in which a group's standard deviation is computed: its advantages
 # would all be 0 without a word.
 MAX_REWARD = 1e18
+
+if TYPE_CHECKING:  # what a mixin stands in front of
+    from transformers import Trainer as _Trainer
+else:
+    _Trainer = object
 
 
 def check_whole_groups(args: GRPOConfig, *, per_micro_batch: bool = False) -> None:
@@ -149,7 +154,7 @@ class CheckpointsBetweenRollouts(TrainerCallback):
         self.on_step_end(args, state, control)
 
 
-class FiniteTrainingMixin:
+class FiniteTrainingMixin(_Trainer):
     """Stops at the first loss or gradient norm that is not finite; goes in front of `GRPOTrainer` in the bases.
 
     The loss is checked before the optimizer can use it; the gradient norm where it is logged, before a checkpoint of

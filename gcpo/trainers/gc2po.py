@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -106,7 +106,7 @@ class GC2POTrainer(PaperGRPOTrainer):
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         if not self.model.training:
             return super()._generate_and_score_completions(inputs)
-        keys = recorded_cache(self) if self.args.reads_answers else nullcontext([])
+        keys: AbstractContextManager = recorded_cache(self) if self.args.reads_answers else nullcontext([])
         with trl_adapter.recorded_generation_states(self, _EveryState()) as states, keys as caches:
             rollout = super()._generate_and_score_completions(inputs)
         started = time.perf_counter()
@@ -197,10 +197,7 @@ class GC2POTrainer(PaperGRPOTrainer):
                     ]
                 return torch.cat(parts)
             return trl_adapter.per_token_logps(
-                self,
-                self.model,
-                *(rollout[name] for name in ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask")),
-                batch_size=size,
+                self, self.model, rollout["prompt_ids"], rollout["prompt_mask"], ids, rollout["completion_mask"], size
             )
 
     def _answers(self, completions: list[Ids], metrics: dict[str, float]) -> list[list[Ids]]:

@@ -202,6 +202,7 @@ class PaperGRPOTrainer(FiniteTrainingMixin, GRPOTrainer):
     """
 
     config_class: ClassVar[type[PaperGRPOConfig]] = PaperGRPOConfig
+    reward_funcs: list[Any]
 
     def __init__(
         self,

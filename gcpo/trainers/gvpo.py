@@ -43,7 +43,8 @@ class GVPOConfig(PaperGRPOConfig):
 
     def __post_init__(self) -> None:
         check_numbers(self)  # before they are multiplied
-        if self.steps_per_generation is None and self.generation_batch_size is None and self.num_iterations == 1:
+        unset = self.steps_per_generation is None and self.generation_batch_size is None  # type: ignore[has-type]
+        if unset and self.num_iterations == 1:
             self.steps_per_generation = UPDATES_PER_ROLLOUT * self.gradient_accumulation_steps
         super().__post_init__()
         if self.gvpo_beta <= 0:
@@ -75,9 +76,10 @@ class GVPOTrainer(WholeGroupsMixin, PaperGRPOTrainer):
         names = ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask")
 
         def score(*rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            logps, entropies = per_token_logps_and_entropies(self, model, *rows)
+            context, context_mask, ids, real = rows
+            logps, entropies = per_token_logps_and_entropies(self, model, context, context_mask, ids, real)
             # float32 under bf16 too: TRL's head accumulates in it
-            return (logps * rows[-1]).sum(dim=1), (entropies.detach() * rows[-1]).sum(dim=1)
+            return (logps * real).sum(dim=1), (entropies.detach() * real).sum(dim=1)
 
         if self.args.gvpo_rows_per_pass is None:
             sequence_logps, entropies = score(*(inputs[name] for name in names))

@@ -268,8 +268,8 @@ class CachedTextPolicy(PooledPolicy):
             waves[wave][key] = before
             if wave < 2:
                 known.append(key)
-        for wave in waves:
-            self._encode(wave)
+        for after in waves:
+            self._encode(after)
         readers = [Reader(self._places[key], len(key) - 1) for key in keys]
         return self.pool, readers, [[key[-1]] for key in keys]
 

@@ -194,7 +194,7 @@ class RestMCTS:
             trees, taken = self.grow_round(left / (self.config.rounds - number), number)
             traces, fresh = self.verified(trees, taken)
             examples += fresh
-            entry = {"trees": len(trees), "traces": len(traces), "value_examples": len(fresh)}
+            entry: dict[str, Any] = {"trees": len(trees), "traces": len(traces), "value_examples": len(fresh)}
             if traces:
                 entry["sft_steps"] = self.fine_tune(traces)
             else:

@@ -95,18 +95,25 @@ def _check_families(name: str, families: dict[str, float]) -> None:
         make_question(family, "train", 0, 0)
 
 
-def base_source(profile: Profile, name: str) -> tuple[Path, str]:
-    """(folder, hash of the weights and of what goes with them) of a base that exists.
+def base_folder(profile: Profile, name: str) -> Path:
+    """The folder of a base that exists.
 
     Raises BadInput when a made base is missing or damaged, or a folder or hub id holds no whole model.
     """
     ref = profile.bases[name]
     if not ref.made:
-        folder = resolve_model(ref.model, ref.revision)
-        return folder, fingerprint(folder)
+        return resolve_model(ref.model, ref.revision)
     folder = _of_recipe(ref.kind, "base_path")(base_specs(profile, ref.kind)[name])
     if not is_whole(folder):
         raise BadInput(f"base {name}: {folder} has no whole weights; run the target again to make it")
+    return folder
+
+
+def base_source(profile: Profile, name: str) -> tuple[Path, str]:
+    """(folder, hash of the weights and of what goes with them) of a base that exists. Errors as `base_folder`."""
+    ref, folder = profile.bases[name], base_folder(profile, name)
+    if not ref.made:
+        return folder, fingerprint(folder)
     return folder, read_json(folder / RECORD, "base record")["weights_sha256"]
 
 

@@ -48,6 +48,11 @@ class Outcome:
     skipped: dict[str, str]
 
 
+def die_with_parent() -> None:
+    """Let the kernel kill this process when its parent ends: an orphan would go on writing the same cell."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def run_pool(
     tasks: Sequence[Task], jobs: int, stream=None, finished: Callable[[Task], None] = lambda task: None
 ) -> Outcome:
@@ -144,7 +149,7 @@ def _fork(task: Task) -> int:
         os.setpgid(0, 0)
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        die_with_parent()
         if os.getppid() != parent:
             os._exit(1)  # the driver died between fork and prctl
         code = _run_child(task)

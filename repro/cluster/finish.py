@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.bases.files import weight_files
-from repro.cells.bases import base_source
+from repro.cells.bases import base_folder, base_source
 from repro.cells.cell import Cell
 from repro.cells.fill import SAMPLES, policy_dir, summary_head, trained_record
 from repro.cells.state import load_summary
@@ -55,7 +55,7 @@ def note_attempt(cell: Cell, seconds: float, ranks: int) -> None:
 def policy_source(profile: Profile, cell: Cell) -> Path:
     """The folder of the policy that is measured. Raises BadInput while it is not trained."""
     if not cell.trained:
-        return base_source(profile, cell.base)[0]
+        return base_folder(profile, cell.base)
     folder = policy_dir(cell.id)
     if trained_record(cell) is None or not weight_files(folder):
         raise BadInput(f"policy of {cell.id} is not in {folder}; its training has not ended")

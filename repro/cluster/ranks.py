@@ -8,9 +8,12 @@ import os
 import sys
 from pathlib import Path
 
-from repro.cells.bases import base_source
+import torch
+
+from repro.cells.bases import base_folder
 from repro.cells.cell import Cell
 from repro.cells.fill import train_policy
+from repro.cells.pool import die_with_parent
 from repro.cluster.node import check_ranks
 from repro.cluster.record import cell_at, planned, read_launch
 from repro.config import Layout, Profile
@@ -66,7 +69,8 @@ def train_on_all_ranks(profile: Profile, cell: Cell, *, stop: Path, stopped: Pat
     device = decide(profile.resources.device)
     if device.type == "cuda":
         device = type(device)("cuda", int(os.environ["LOCAL_RANK"]))
-    base, _ = base_source(profile, cell.base)
+    torch.set_num_threads(profile.resources.threads)
+    base = base_folder(profile, cell.base)
     with make_taskset(profile.tasks) as tasks:
         try:
             train_policy(profile, cell, tasks, base, device, lambda done, text: None, stop=stop)
@@ -77,6 +81,7 @@ def train_on_all_ranks(profile: Profile, cell: Cell, *, stop: Path, stopped: Pat
 
 def main(launch: str, index: str, stop: str, stopped: str) -> int:
     """Run one rank; 2 for bad input, whose line is the last one of the first rank's output."""
+    die_with_parent()  # the agent starts each rank in a session of its own
     record = read_launch(Path(launch))
     try:
         profile, _, cells = planned(record)

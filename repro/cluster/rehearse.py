@@ -99,6 +99,7 @@ _SEARCH = {
     "rounds": 1,
     "iterations": 4,
     "trees_at_once": 8,
+    "delimiter": '"."',  # a word of the tiny tokenizer
     "step_tokens": 32,
     "path_tokens": TOKENS,
     "num_train_epochs": 1,

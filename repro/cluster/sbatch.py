@@ -7,6 +7,7 @@ from pathlib import Path
 
 from repro.cluster.record import FILE, Launch, Part
 from repro.cluster.site import Site
+from repro.paths import REPO_ROOT
 
 # bash reads this: the training is told to stop by a file, and what it answers is a file too, because torchrun turns
 # every exit code into 1. After the requeue the script must not end with 0, or the evaluation would start.
@@ -102,5 +103,13 @@ def _script(site: Site, folder: Path, name: str, options: Sequence[str], body: s
     log = f"{folder}/{name}-%A_%a.log" if tasks else f"{folder}/{name}-%j.log"
     every = [f"--job-name=gcpo-{name}", f"--partition={site.partition}", *who, *array, *options, f"--output={log}"]
     variables = [f"export {key}={shlex.quote(value)}" for key, value in site.variables().items()]
-    lines = ["#!/bin/bash", *(f"#SBATCH {option}" for option in every), *site.extra, "set -u", *site.setup, *variables]
+    lines = [
+        "#!/bin/bash",
+        *(f"#SBATCH {option}" for option in every),
+        *site.extra,
+        "set -u",
+        f"cd {shlex.quote(str(REPO_ROOT))}",
+        *site.setup,
+        *variables,
+    ]
     return "\n".join([*lines, body.rstrip("\n"), ""])

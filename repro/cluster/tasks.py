@@ -13,9 +13,10 @@ from pathlib import Path
 import torch
 
 from repro.bases.load import load_tokenizer
-from repro.cells.bases import base_marker, base_source, lineage, make_profile_base
+from repro.cells.bases import base_folder, base_marker, lineage, make_profile_base
 from repro.cells.cell import Cell
 from repro.cells.fill import record_environment, train_policy, trained_record
+from repro.cells.pool import die_with_parent
 from repro.cluster.finish import FAILED, PartOfSuite, finish_cell, note_attempt, part_failure, part_file, policy_source
 from repro.cluster.node import check_node
 from repro.cluster.preflight import distributed
@@ -29,7 +30,7 @@ from repro.files import exclusive_lock, write_json
 from repro.methods.checkpoints import Stopped
 from repro.tasks.build import make_taskset
 
-_TAIL = 40  # lines of a failed training that its log ends with
+_TAIL = 400  # last lines of a training that are looked through for why it failed: every rank has a traceback
 
 
 def make_bases(launch: Path) -> None:
@@ -78,7 +79,7 @@ def train(launch: Path, index: int, *, stop: Path, stopped: Path) -> None:
 
 def _train_here(profile: Profile, cell: Cell, stop: Path, stopped: Path) -> None:
     torch.set_num_threads(profile.resources.threads)
-    base, _ = base_source(profile, cell.base)
+    base = base_folder(profile, cell.base)
     with make_taskset(profile.tasks) as tasks:
         try:
             train_policy(profile, cell, tasks, base, decide(profile.resources.device), _say, stop=stop)
@@ -104,7 +105,13 @@ def _train_on_ranks(profile: Profile, cell: Cell, launch: Path, index: int, stop
     environment = os.environ | {"OMP_NUM_THREADS": str(profile.resources.threads)}
     last: list[str] = []
     with subprocess.Popen(
-        asked, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        asked,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        preexec_fn=die_with_parent,
     ) as running:
         for line in running.stdout:
             sys.stderr.write(line)

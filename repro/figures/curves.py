@@ -3,9 +3,10 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from repro.cells.records import CURVE
 from repro.figuredata.curves import FIT, POINT
 from repro.figuredata.model import FigureData
-from repro.figures import FAINT, heading, look, new_figure, settle, style
+from repro.figures import FAINT, heading, look_of, new_figure, settle, style
 from repro.stats.curves import sigmoid
 
 
@@ -20,10 +21,10 @@ def draw(figure_data: FigureData) -> Figure:
         grid = figure.subplots(len(bases), len(units), sharey=True, squeeze=False)
         for line, base in zip(grid, bases, strict=True):
             for axes, unit in zip(line, units, strict=True):
-                for number, arm in enumerate(arms):
+                for arm in arms:
                     own = [r for r in figure_data.rows if (r["base"], r["unit"], r["arm"]) == (base, unit, arm)]
                     points = [row for row in own if row["kind"] == POINT]
-                    looks = look(number)
+                    looks = look_of(arm.removesuffix(CURVE))
                     axes.plot(
                         [row["compute"] for row in points], [row["accuracy"] for row in points], linestyle="none",
                         markersize=5, mec="white", mew=0.6, label=points[0]["title"] if points else None, **looks,

@@ -7,8 +7,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from repro.bench.premise import ARMS, GAP, RANK, RANK_CC, RANK_STEP
-from repro.figures import INK, bar, look, new_figure, style
+from repro.bench.premise_figures import ARMS, GAP, RANK, RANK_CC, RANK_STEP
+from repro.figures import INK, bar, look_of, new_figure, style
 
 _TITLES = {RANK: "R", RANK_CC: "r_cc alone", RANK_STEP: "r_cc, steps of one number"}
 
@@ -35,6 +35,6 @@ def premise(result: Mapping[str, Any]) -> Figure:
 def _bars(axes: Axes, rows: Sequence[tuple[str, Sequence[float], str]]) -> None:
     axes.axvline(0.0, color=INK, lw=0.8)
     for place, (_, (value, low, high), arm) in enumerate(rows):
-        bar(axes, SimpleNamespace(value=value, low=low, high=high), place, look(list(ARMS).index(arm)))
+        bar(axes, SimpleNamespace(value=value, low=low, high=high), place, look_of(ARMS[arm]))
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
     axes.set_ylim(max(len(rows), 1) - 0.4, -0.6)

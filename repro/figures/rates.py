@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 
 from repro.figuredata.model import FigureData
-from repro.figures import FAINT, INK, heading, look, new_figure, settle, style
+from repro.figures import FAINT, INK, heading, look_of, new_figure, settle, style
 
 
 def draw(figure_data: FigureData) -> Figure:
@@ -19,7 +19,7 @@ def draw(figure_data: FigureData) -> Figure:
                 own = [row for row in figure_data.rows if (row["base"], row["method"]) == (base, method)]
                 shift = 1 + 0.04 * (number - (len(methods) - 1) / 2)  # on a logarithmic axis
                 x = [row["rate"] * shift for row in own]
-                looks = look(number)
+                looks = look_of(own[0]["arm"].partition("_rate_")[0])
                 axes.plot(x, [row["ours"] for row in own], markersize=6, mec="white", mew=0.7, linewidth=1.2,
                           label=method, **looks)  # fmt: skip
                 axes.vlines(x, [row["low"] for row in own], [row["high"] for row in own], color=looks["color"])

@@ -94,11 +94,12 @@ class MetricsWriter(TrainerCallback):
 
 
 def rows_needed(config: Any) -> int:
-    """Distinct prompts that a run reads: one per group, for every generation round."""
+    """Distinct prompts that a run reads: one per group, for every generation round, on all of its processes."""
     rounds = math.ceil(
         config.max_steps * config.gradient_accumulation_steps / (config.steps_per_generation * config.num_iterations)
     )
-    return rounds * config.per_device_train_batch_size * config.steps_per_generation // config.num_generations
+    rows = config.per_device_train_batch_size * config.steps_per_generation * config.world_size
+    return rounds * rows // config.num_generations
 
 
 def train(run: Training) -> Trained:

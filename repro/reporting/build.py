@@ -4,10 +4,12 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from repro.cells.plan import Cell
 from repro.cells.records import Experiment
 from repro.cells.state import load_summary
+from repro.cells.training import with_training
 from repro.config import Profile
 from repro.files import read_json, write_json
 from repro.paper import load_table
@@ -17,6 +19,7 @@ from repro.reporting.footnotes import generation_notes, retest_notes
 from repro.reporting.record import Report, inputs_hash, notebook_path
 from repro.reporting.variant import PLAIN, Variant, variant_of
 from repro.tables import (
+    Table1,
     answered_by,
     build_table1,
     compare_with_published,
@@ -27,6 +30,8 @@ from repro.tables import (
     write_table1,
 )
 
+BESIDE = "_beside_published.md"  # behind a target's name: a user's own table beside the published one
+
 
 def build_report(profile: Profile, experiment: Experiment, cells: list[Cell], *, force: bool = False) -> Report:
     """Build table, figure and notebook of a user's own run from its finished cells, unless nothing changed since they
@@ -34,7 +39,8 @@ def build_report(profile: Profile, experiment: Experiment, cells: list[Cell], *,
 
     Raises BadInput for a damaged record or cells that cannot be compared, and for a figure without any finished cell.
     """
-    summaries = [summary for cell in cells if (summary := load_summary(cell)) is not None]
+    finished = [(cell, summary) for cell in cells if (summary := load_summary(cell)) is not None]
+    summaries = [with_training(summary, cell.folder) for cell, summary in finished]
     seeds = len({cell.seed for cell in cells})
     variant = variant_of(profile, experiment, cells)
     return _kind(experiment)(profile, experiment, summaries, seeds, variant, kind="local", force=force)
@@ -70,44 +76,62 @@ def _build(
     inputs = {"hash": inputs_hash(summaries, repr(spec))}
     fresh = stamp_file.exists() and read_json(stamp_file, "record of the table's inputs") == inputs
     table_file = folder / "tables" / f"{experiment.id}.json"
-    notebook = notebook_path(experiment, profile, folder, kind)
-    if force or not fresh or not table_file.exists() or not notebook.exists():
+    notebook, published = notebook_path(experiment, profile, folder, kind), kind == "published"
+    stale = force or not fresh or not table_file.exists() or not notebook.exists()
+    if stale:
         from repro.figures.table1 import write_figures
-        from repro.notebooks import render
 
         rows = [each for summary in summaries for each in answered_by(summary)]
         table = build_table1(rows, spec, load_table(experiment.paper_table))
-        runs = results_dir(profile.name) / "runs"
-        notes = (*generation_notes(summaries, runs), *retest_notes(summaries, runs), *variant.notes())
+        notes = (*generation_notes(summaries), *retest_notes(summaries), *variant.notes())
+        if published and table_file.exists() and not any("training" in summary for summary in summaries):
+            notes = _kept(read_table(table_file), table)
         table = replace(table, footnotes=(*table.footnotes, *notes))
         write_table1(table, folder / "tables")
-        write_figures(table, folder / "figures", runs)
-        if variant.folder and not (folder / "runs").exists():  # where the notebook looks for curves
-            (folder / "runs").symlink_to(os.path.relpath(runs, folder))
+        if variant.folder and not (folder / "runs").exists():  # where pictures look for curves
+            (folder / "runs").symlink_to(os.path.relpath(results_dir(profile.name) / "runs", folder))
+        write_figures(table, folder / "figures", folder / ("cells" if published else "runs"))
         searches = search_record(summaries)
         if searches is not None:
             from repro.figures.search import write_search_figures
 
             write_json(folder / "tables" / f"{experiment.id}_search.json", searches)
             write_search_figures(searches, table.head.arms, folder / "figures", experiment.id)
-        where = {"GCPO_TARGET": experiment.id, "GCPO_PROFILE": variant.place(profile.name), "GCPO_KIND": kind}
-        render(REPO_ROOT / "notebooks" / "table.py", notebook, where)
-        write_json(stamp_file, inputs)
     table = read_table(table_file)
+    beside = "" if published else _beside(table, folder / "tables" / f"{experiment.id}{BESIDE}")
+    if stale:
+        from repro.notebooks import render
+
+        where = {"TARGET": experiment.id, "PROFILE": variant.place(profile.name), "KIND": kind}
+        render(REPO_ROOT / "notebooks" / "table.py", notebook, {}, where)
+        write_json(stamp_file, inputs)
     files = [
         *sorted((folder / "tables").glob(f"{experiment.id}[._]*")),
         *sorted((folder / "figures").glob(f"{experiment.id}*")),
         notebook,
     ]
     lines = [(folder / "tables" / f"{experiment.id}.md").read_text(encoding="utf-8")]
-    published = results_dir(profile.name, "published") / "tables" / f"{experiment.id}.json"
-    if kind == "local" and published.exists():
-        titles = {arm.id: arm.title for arm in spec.arms}
-        lines += [
-            "## Yours beside the published run",
-            "",
-            comparison_markdown(compare_with_published(table, read_table(published)), titles),
-        ]
+    lines += ["## Yours beside the published run", "", beside] if beside else []
     lines += ["Files:", *(f"  {path}" for path in files)]
     verdicts = json.loads(table_file.read_text(encoding="utf-8")).get("claims", [])
     return Report("\n".join(lines), [str(path) for path in files], verdicts)
+
+
+def _beside(table: Table1, path: Path) -> str:
+    """Yours | published | inside its interval, as Markdown, written to `path`; empty where nothing is published."""
+    published = results_dir(table.head.profile, "published") / "tables" / f"{table.head.id}.json"
+    if not published.exists():
+        path.unlink(missing_ok=True)
+        return ""
+    text = comparison_markdown(compare_with_published(table, read_table(published)), table.head.arms)
+    path.write_text(text, encoding="utf-8")
+    return text
+
+
+def _kept(before: Table1, table: Table1) -> tuple[str, ...]:
+    """Notes of a published table whose cells were published without their records of training: those that it has, as
+    long as it is made of the same cells.
+    """
+    if before.head.cells != table.head.cells:
+        return ()
+    return tuple(note for note in before.footnotes if note not in table.footnotes)

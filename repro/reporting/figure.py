@@ -46,8 +46,8 @@ def build_figure(
         command = variant.command(experiment.id, profile.name, seeds)
         figure = resolve(experiment.measure)(profile, experiment, summaries, cells, command)
         write_figure(figure, experiment, target)
-        where = {"GCPO_TARGET": experiment.id, "GCPO_PROFILE": variant.place(profile.name), "GCPO_KIND": kind}
-        render(REPO_ROOT / "notebooks" / "figure.py", notebook, where)
+        where = {"TARGET": experiment.id, "PROFILE": variant.place(profile.name), "KIND": kind}
+        render(REPO_ROOT / "notebooks" / "figure.py", notebook, {}, where)
         write_json(stamp_file, inputs)
     figure = read_figure(data_file)
     files = [*sorted(target.glob(f"{experiment.id}.*")), notebook]

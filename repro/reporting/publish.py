@@ -13,9 +13,10 @@ from repro.cells.pool import Outcome
 from repro.cells.records import Experiment
 from repro.cells.run import Options, fill
 from repro.cells.state import load_summary
+from repro.cells.training import with_training
 from repro.config import Profile
 from repro.errors import BadInput
-from repro.files import read_json
+from repro.files import read_json, write_json
 from repro.paths import REPO_ROOT, results_dir
 from repro.provenance import provenance
 from repro.reporting.coverage import COVERED, coverage_of, older_versions, published_folder, take_over
@@ -27,15 +28,16 @@ _COLUMNS = (
     "cell", "profile", "target", "base", "arm", "seed", "commit", "lock", "code", "cpu", "device",
     "train_seconds", "evaluate_seconds", "peak_mib", "status", *_COSTS,
 )  # fmt: skip
-_RECORDS = ("summary.json", "config.json", "env.json")
+_RECORDS = ("config.json", "env.json")
 
 
 def publish(profile: Profile, experiment: Experiment, options: Options) -> list[Path]:
-    """Publish every finished cell of a target. Returns what was written.
+    """Publish every finished cell of a target. Returns what was written. What a profile is stamped with stays on its
+    tables: `smoke` is published so that a user's own smoke run has something to stand beside.
 
     Raises BadInput when the tree is dirty, a cell was made by a dirty tree, or nothing is finished.
     """
-    _check_publishable(profile)
+    _check_clean()
     cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
     finished = [cell for cell in cells if load_summary(cell) is not None]
     if not finished:
@@ -49,7 +51,7 @@ def fill_published(profile: Profile, experiments: Sequence[Experiment], options:
     What is published under today's hash is taken over and not run again, so a run of days may be stopped and go on, on
     another machine too. Raises BadInput as `publish` and `fill` do.
     """
-    _check_publishable(profile)
+    _check_clean()
     target_of: dict[str, Experiment] = {}
     cells = []
     for experiment in experiments:
@@ -64,9 +66,7 @@ def fill_published(profile: Profile, experiments: Sequence[Experiment], options:
     return fill(profile, cells, options, finished=lambda cell: publish_cells(profile, target_of[cell.id], [cell]))
 
 
-def _check_publishable(profile: Profile) -> None:
-    if profile.stamp:
-        raise BadInput(f"profile {profile.name!r} is stamped {profile.stamp!r}; it is not published")
+def _check_clean() -> None:
     if provenance()["dirty"]:
         raise BadInput("the tree has uncommitted changes under gcpo/ or repro/; commit them, run again, then publish")
 
@@ -83,14 +83,15 @@ def publish_cells(profile: Profile, experiment: Experiment, cells: Sequence[Cell
             f"{len(dirty)} cells were made by a dirty tree, the first is {dirty[0]}; delete them and run again"
         )
     written = []
-    for cell in cells:
+    for cell, summary in finished:
         for older in older_versions(cell):
             shutil.rmtree(older)  # the ledger keeps its row, marked superseded
         folder = published_folder(cell)
         folder.mkdir(parents=True, exist_ok=True)
         names = (*_RECORDS, *(each for each in experiment.files if (cell.folder / each).exists()))
-        for name in sorted(names, key=lambda each: each == "summary.json"):  # last: with it a cell is published
+        for name in names:
             shutil.copyfile(cell.folder / name, folder / name)
+        write_json(folder / "summary.json", with_training(summary, cell.folder))  # last: with it a cell is published
         written.append(folder)
     for base in dict.fromkeys(each for cell in cells for each in lineage(profile, cell.base)):
         written += _publish_base(profile, base)

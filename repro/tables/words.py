@@ -1,5 +1,6 @@
 """How numbers of a table are written: points with one decimal, intervals in brackets, `-` for nothing."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from repro.tables.model import ArmSummary, Estimate, Head, Row, Size
@@ -9,6 +10,12 @@ from repro.tables.spec import RATIO
 NOTHING = "-"
 DAGGER = "†"
 NO_COUNTERPART = "no counterpart in the paper"
+
+
+def target_name(target: str) -> str:
+    """A target as the paper calls it: table1 is Table 1, figure4a is Figure 4a."""
+    found = re.fullmatch(r"(table|figure)(\d\w*)", target)
+    return f"{found[1].capitalize()} {found[2]}" if found else target
 
 
 def points(value: float) -> str:

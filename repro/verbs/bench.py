@@ -120,7 +120,8 @@ def _overhead(args: argparse.Namespace) -> int:
 
 
 def _premise(args: argparse.Namespace) -> int:
-    from repro.bench.premise import lines, measure_premise
+    from repro.bench.premise import measure_premise
+    from repro.bench.premise_figures import lines
     from repro.bench.step import save
     from repro.figures import save as save_picture
     from repro.figures.premise import premise

@@ -50,12 +50,18 @@ def make_parents() -> Parents:
     as_json = argparse.ArgumentParser(add_help=False)
     as_json.add_argument("--json", action="store_true", help="print JSON for programs")
     narrow = argparse.ArgumentParser(add_help=False)
-    narrow.add_argument("target", help="a table or figure, e.g. table1; `python -m repro list` shows all")
+    add_narrowing(narrow, needed=True)
+    return Parents(profile, as_json, narrow)
+
+
+def add_narrowing(narrow: argparse.ArgumentParser, *, needed: bool) -> None:
+    """Add a target, which a verb may need or not, and what narrows its cells down."""
+    target = "a table or figure, e.g. table1; `python -m repro list` shows all"
+    narrow.add_argument("target", nargs=None if needed else "?", help=target)
     narrow.add_argument("--seeds", type=int, help="training seeds per arm (default: the profile's)")
     narrow.add_argument("--arms", type=lambda text: text.split(","), help="only these arms, comma-separated")
     narrow.add_argument("--bases", type=lambda text: text.split(","), help="only these bases, comma-separated")
     narrow.add_argument("--jobs", type=int, help="cells side by side (default: the profile's)")
-    return Parents(profile, as_json, narrow)
 
 
 def profile_of(args: argparse.Namespace) -> Profile:

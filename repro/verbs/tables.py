@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from repro.errors import BadInput
-from repro.verbs.common import DONE, FAILED, Parents, clock, options_of, profile_of, show, target_of
+from repro.verbs.common import DONE, FAILED, Parents, add_narrowing, clock, options_of, profile_of, show, target_of
 from repro.verbs.launch import why_no_cluster
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ def add(verbs: Any, parents: Parents) -> None:
         ("plan", plan_target, everything, "the cells a target would run, with their cost; runs nothing"),
         ("run", run_target, everything, "run a target, or all: fill its cells, build its table and figure"),
         ("figures", redraw, everything[1:], "draw every table and figure again from finished cells; trains nothing"),
-        ("report", report_target, everything, "build a target's table, figure and notebook from finished cells"),
         ("regrade", regrade_target, everything, "grade the stored samples again, without a model"),
         ("publish", publish_target, everything[:2], "copy finished cells of a clean tree to results/published/"),
     ):
@@ -39,6 +38,12 @@ def add(verbs: Any, parents: Parents) -> None:
         parser.set_defaults(call=call)
         if name in ("plan", "run"):
             parser.add_argument("--published", action="store_true", help=_PUBLISHED[name])
+    text = (
+        "without a target: everything of a profile as one page, report.html; with one: its table, figure and notebook"
+    )
+    report = verbs.add_parser("report", parents=[parents.profile, parents.as_json], help=text)
+    add_narrowing(report, needed=False)
+    report.set_defaults(call=report_target)
 
 
 def list_targets(args: argparse.Namespace) -> int:
@@ -210,7 +215,12 @@ def redraw(args: argparse.Namespace) -> int:
 def report_target(args: argparse.Namespace) -> int:
     from repro.cells.plan import plan_cells
     from repro.reporting.build import build_report
+    from repro.reporting.page import write_page
 
+    if args.target is None:
+        path = write_page(profile_of(args), "local")
+        print(json.dumps({"files": [str(path)]}, indent=1) if args.json else path)
+        return DONE
     profile, experiment, options = target_of(args)
     cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
     _want_finished(profile, experiment, cells)
@@ -254,12 +264,14 @@ def regrade_target(args: argparse.Namespace) -> int:
 def publish_target(args: argparse.Namespace) -> int:
     from repro.reporting.base_table import write_base_quality
     from repro.reporting.build import build_published
+    from repro.reporting.documents import write_documents
+    from repro.reporting.page import write_page
     from repro.reporting.publish import publish
-    from repro.reporting.readme import write_readme
 
     profile, experiment, options = target_of(args)
     written = publish(profile, experiment, options)
     report = build_published(profile, experiment)
-    for path in (*written, *report.files, *write_base_quality(profile), write_readme()):
+    files = [*written, *report.files, *write_base_quality(profile), write_page(profile, "published")]
+    for path in (*files, *write_documents()):
         print(path)
     return DONE

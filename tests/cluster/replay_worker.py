@@ -83,16 +83,14 @@ def train(form: str, model_dir: str, output_dir: str, ranks: int, stop_after: in
     def reward(completions: list[str], **_: object) -> list[float]:
         return [c.count("1") + 0.1 * len(set(c)) for c in completions]
 
-    trainer = trainer_class(model_dir, reward, config, train_dataset=data, processing_class=tokenizer)
+    class Replay(trainer_class):  # the method's own wrappers around sampling come and go with the instance
+        def _generate_single_turn(self, contexts: list[list[int]], *_: Any, **__: Any) -> tuple[list[list[int]], None]:
+            return fixed_continuations(contexts, len(tokenizer), tokenizer.eos_token_id), None
+
+    trainer = Replay(model_dir, reward, config, train_dataset=data, processing_class=tokenizer)
     trainer.add_callback(StopAfter(flag if stop_after else None))
     if trainer.accelerator.num_processes != ranks:
         raise ValueError(f"{trainer.accelerator.num_processes} processes; want {ranks}")
-    vocabulary = len(tokenizer)
-
-    def replay(contexts: list[list[int]], *_: Any, **__: Any) -> tuple[list[list[int]], None]:
-        return fixed_continuations(contexts, vocabulary, tokenizer.eos_token_id), None
-
-    trainer._generate_single_turn = replay
     last = newest_checkpoint(Path(output_dir), ranks, print)
     flag.unlink(missing_ok=True)
     trainer.train(resume_from_checkpoint=None if last is None else str(last))

@@ -4,7 +4,8 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from repro.bench.premise import ARMS, measure_premise
+from repro.bench.premise import measure_premise
+from repro.bench.premise_figures import ARMS
 from repro.config import load_profile
 from repro.errors import BadInput
 from repro.tasks.procedural import build_tokenizer

@@ -23,7 +23,10 @@ def hub(repositories: Mapping[tuple[str, str], Mapping[str, Mapping[str, bytes]]
             for (kind, repo), revisions in repositories.items():
                 for revision, files in revisions.items():
                     if path in (f"/api/{kind}/{repo}/revision/{revision}", f"/api/{kind}/{repo}/tree/{revision}"):
-                        listed = [{"rfilename": name, "path": name, "type": "file"} for name in files]
+                        listed = [
+                            {"rfilename": name, "path": name, "type": "file", "size": len(content), "oid": "0"}
+                            for name, content in files.items()
+                        ]
                         info = {"id": repo, "sha": revision, "siblings": listed, "tags": [], "private": False}
                         answer = listed if "/tree/" in path else info
                         return json.dumps(answer).encode(), {"Content-Type": "application/json"}

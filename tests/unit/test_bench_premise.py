@@ -6,7 +6,20 @@ import pytest
 from scipy.stats import spearmanr
 
 from repro.bench import premise
-from repro.bench.premise import ARMS, CONTROL, GAP, GC2PO, OUTCOME, RANK, RANK_CC, RANK_STEP, premise_figures
+from repro.bench.premise_figures import (
+    ARMS,
+    CLAIMS,
+    CONTROL,
+    GAP,
+    GC2PO,
+    OUTCOME,
+    PERMUTED,
+    RANK,
+    RANK_CC,
+    RANK_STEP,
+    lines,
+    premise_figures,
+)
 from repro.config import load_profile
 from repro.errors import BadInput
 from repro.figures import png
@@ -22,14 +35,15 @@ def records(questions: int = 60, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFr
         for _ in range(4):
             sound, right = rng.random(3) < 0.7, rng.random() < 0.5
             for step, fine in enumerate(sound):
-                own = {GC2PO: fine + rng.normal(0, 0.3), CONTROL: -0.3 * fine + rng.normal(0, 0.3), OUTCOME: 0.0}
+                noise = {arm: rng.normal(0, 0.3) for arm in (GC2PO, CONTROL, PERMUTED)}
+                own = noise | {GC2PO: fine + noise[GC2PO], CONTROL: -0.3 * fine + noise[CONTROL], OUTCOME: 0.0}
                 total = {f"R {arm}": right / 3 + cc for arm, cc in own.items()}
                 episodes.append(
                     {"question": question, "step": step, "sound": fine, **total}
                     | {f"r_cc {arm}": cc + step for arm, cc in own.items()}
                 )
             broken = 3 - sound.sum()
-            credit = {GC2PO: sound.mean() + right / 3, CONTROL: right / 3, OUTCOME: float(right)}
+            credit = {GC2PO: sound.mean() + right / 3, CONTROL: right / 3, PERMUTED: 0.0, OUTCOME: float(right)}
             rollouts.append(
                 {"question": question, "sound_and_wrong": not right and broken <= 1, "lucky": right and broken > 0}
                 | {f"credit {arm}": value for arm, value in credit.items()}
@@ -47,7 +61,7 @@ def test_figures_know_who_rewards_sound_steps() -> None:
     assert found[f"{RANK}: {GC2PO} - {CONTROL}"][0] == pytest.approx(difference)
     # r_cc grows with the step's number here, which a comparison among steps of one number does not see
     assert found[f"{RANK_STEP}: {GC2PO}"][0] > found[f"{RANK_CC}: {GC2PO}"][0] + 0.2
-    assert set(found) >= {claim.figure for claim in premise.CLAIMS}
+    assert set(found) >= {claim.figure for claim in CLAIMS}
 
 
 def test_on_one_question_the_rank_correlation_is_spearmans() -> None:
@@ -86,7 +100,7 @@ def test_verdicts_text_and_picture_come_from_the_figures_alone() -> None:
     assert verdicts["sound"] == verdicts["sound>outcome"] == verdicts["own"] == "supported"
     assert {claim["id"]: claim["verdict"] for claim in poor["claims"]}["premise"] == "not tested"
     assert list(poor["classes"]) == ["sound_and_wrong"]
-    text = "\n".join(premise.lines(poor))
+    text = "\n".join(lines(poor))
     assert "nothing to compare" in text and "it does so more than the outcome alone: supported" in text
     assert png(picture(full)) == png(picture(full)) != png(picture(poor))
 

@@ -91,7 +91,7 @@ def fails(capsys, *argv):
         (["regrade", "table2", "--profile", "smoke"], "no finished cell of table2"),
         (["frobnicate"], "invalid choice: 'frobnicate'"),
         (["run"], "required: target"),
-        (["publish", "table1", "--profile", "smoke"], "is not published"),
+        (["publish", "table1", "--profile", "smoke"], "no finished cell of table1"),
     ],
 )
 def test_bad_words_are_one_line_and_exit_code_2(capsys, argv, message):

@@ -16,6 +16,7 @@ from repro.cluster.ranks import command
 from repro.cluster.record import Launch, Part, cell_at, new_folder, parts_of, planned, read_launch, write_launch
 from repro.cluster.sbatch import scripts
 from repro.cluster.site import EXAMPLE, load_site
+from repro.cluster.tasks import _reason
 from repro.config import Layout, load_profile
 from repro.errors import BadInput
 from repro.files import exclusive_lock
@@ -275,3 +276,16 @@ def test_a_machine_without_slurm_says_so(capsys, monkeypatch):
     monkeypatch.setattr(submission.shutil, "which", lambda program: None)
     line = fails(capsys, "launch", "table1", "--profile", "smoke", "--seeds", "1")
     assert "sbatch is not on this machine's PATH; launch from a login node, or with CLUSTER=local" in line
+
+
+@pytest.mark.parametrize(
+    ("lines", "wanted"),
+    [
+        (["a", "error: profile paper: bad", "[rank0]: ValueError: x", "torch ChildFailedError"], "profile paper: bad"),
+        (["noise", "[rank1]: OutOfMemoryError: CUDA", "torch.distributed.elastic Error"], "OutOfMemoryError: CUDA"),
+        (["Killed"], "Killed"),
+        ([], "it printed nothing"),
+    ],
+)
+def test_a_failed_training_says_why_in_one_line(lines, wanted):
+    assert _reason(lines) == wanted

@@ -1,5 +1,7 @@
 """A rehearsal: what it replaces and what it keeps, and its made problems."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from repro.cells.experiments import get_experiment
@@ -7,6 +9,7 @@ from repro.cells.plan import plan_cells
 from repro.cells.run import check_settings
 from repro.cluster.rehearse import STAMP, overrides, tiny_model
 from repro.config import load_profile
+from repro.methods.trl import rows_needed
 from repro.tasks.benchmarks.rehearsal import sums
 from repro.tasks.build import make_taskset
 from repro.tasks.protocol import Response
@@ -67,3 +70,14 @@ def test_the_tiny_model_boxes_digits(tmp_path, monkeypatch):
     )
     texts = tokenizer.batch_decode(ids[:, len(prompt.token_ids) :])
     assert sum("\\boxed{" in text for text in texts) > 8
+
+
+def test_a_training_on_several_processes_reads_as_many_prompts_as_all_of_them_need():
+    def config(ranks):
+        return SimpleNamespace(
+            max_steps=3, gradient_accumulation_steps=4, steps_per_generation=8, num_iterations=1,
+            per_device_train_batch_size=8, num_generations=8, world_size=ranks,
+        )  # fmt: skip
+
+    # two rollouts of 8 prompts on each process
+    assert [rows_needed(config(ranks)) for ranks in (1, 2, 8)] == [16, 32, 128]
