@@ -201,7 +201,7 @@ def started(tmp_path, monkeypatch):
     """`run` up to the point where it would start its cells; the list says how many tasks it had each time."""
     tasks: list[int] = []
 
-    def pool(given, jobs):
+    def pool(given, jobs, **_):
         tasks.append(len(given))
         return Outcome([], {}, {})
 
