@@ -120,6 +120,13 @@ class SearchSpec(Strict):
     rows_at_once: int = Field(ge=1, description="plain samples drawn together")
 
 
+class BenchSpec(Strict):
+    """How the cost of a step is measured: forms of GCPO beside GRPO, on the same rollouts."""
+
+    rounds: int = Field(ge=1, description="measured steps per form, after one that is dropped")
+    prompts: int = Field(ge=1, description="groups per step")
+
+
 class ResourceSpec(Strict):
     """What a run of the profile takes; estimates for `plan`, corrected by what was measured."""
 
@@ -129,6 +136,7 @@ class ResourceSpec(Strict):
     base_seconds: dict[str, Seconds]
     train_seconds: Seconds = Field(description="one GRPO cell on a base of cost 1")
     evaluate_seconds: Seconds
+    bench_seconds: Seconds = 0.0  # a measurement of a step's cost, on a base of cost 1
     search_seconds: Seconds = 0.0  # a search and the votes beside it, on a base of cost 1
     base_cost: dict[str, Seconds]  # factors
     arm_cost: dict[str, Seconds]  # factors
@@ -191,6 +199,7 @@ class Profile(Strict):
     evaluate: EvaluateSpec
     search: SearchSpec | None = None
     curve: CurveSpec | None = None
+    bench: BenchSpec | None = None
     sweeps: dict[str, list[float]] = {}  # figure -> the values of its grid that are run; all where it is not named
     cluster: ClusterSpec | None = None
     resources: ResourceSpec

@@ -25,7 +25,7 @@ from repro.evaluation.policy import asked, evaluate_policy, summaries
 from repro.evaluation.store import read_samples, replace_samples
 from repro.files import exclusive_lock, read_json, sha256_text, write_json
 from repro.methods.checkpoints import is_main
-from repro.methods.registry import SEARCH, get_method
+from repro.methods.registry import BENCH, SEARCH, get_method
 from repro.methods.run import Curve, Report, Training
 from repro.paths import cache_dir
 from repro.provenance import provenance
@@ -56,6 +56,8 @@ def run_cell(profile: Profile, cell: Cell, report: Report) -> None:
         with make_taskset(profile.tasks) as tasks:
             if cell.spec["method"] == SEARCH:
                 result = _search(profile, cell, tasks, base, device, report)
+            elif cell.spec["method"] == BENCH:
+                result = _step_cost(profile, cell, report)
             else:
                 result = _measure(profile, cell, tasks, base, device, report)
         write_json(folder / "summary.json", summary_head(profile, cell, weights, env) | result)
@@ -191,6 +193,14 @@ def _curve(profile: Profile, cell: Cell) -> Curve | None:
     return Curve(tuple(profile.tasks.suites), profile.curve, profile.evaluate)
 
 
+def _step_cost(profile: Profile, cell: Cell, report: Report) -> dict[str, Any]:
+    """Measure what a step of GCPO's forms costs on the cell's base."""
+    started = time.perf_counter()
+    rows = resolve("repro.bench.overhead:bench_base")(profile, cell.base, report)
+    seconds = {"train": 0.0, "evaluate": time.perf_counter() - started}
+    return {"train": None, "suites": {}, "bench": rows, "seconds": seconds}
+
+
 def _search(
     profile: Profile, cell: Cell, tasks: TaskSet, base: Path, device: torch.device, report: Report
 ) -> dict[str, Any]:
@@ -230,6 +240,8 @@ def regrade_cell(profile: Profile, cell: Cell) -> dict[str, int]:
     Returns changed verdicts per suite.
     """
     summary, profile = load_summary(cell), _as_measured(profile, cell)
+    if cell.spec["method"] == BENCH:
+        raise BadInput(f"cell {cell.id} measures cost and answers no question; name other arms")
     if cell.spec["method"] == SEARCH:
         raise BadInput(f"cell {cell.id} is a search, whose curves need its trees; delete it and run the target again")
     path, names = cell.folder / SAMPLES, list(profile.tasks.suites)

@@ -11,7 +11,7 @@ from repro.cluster.settings import batch_as_prompts
 from repro.config import Profile
 from repro.errors import BadInput
 from repro.evaluation.engines import ENGINES
-from repro.methods.registry import SEARCH, get_method
+from repro.methods.registry import BENCH, SEARCH, get_method
 from repro.provenance import lock_hash
 from repro.references import module_of
 from repro.tasks.build import task_module
@@ -20,6 +20,7 @@ from repro.tasks.build import task_module
 CELL = ("repro.cells.fill",)
 SEARCH_CODE = ("repro.methods.search",)
 VALUE_CODE = ("repro.methods.search_value",)
+BENCH_CODE = ("repro.bench.overhead",)
 DEVELOPMENT_SEED = 1000  # the first of those that no table uses
 
 
@@ -29,6 +30,8 @@ def code_roots(profile: Profile, base: str, arm: Arm) -> tuple[str, ...]:
     roots |= {code for name in lineage(profile, base) if (code := recipe_module(profile, name))}
     if arm.method == SEARCH:
         roots |= {*SEARCH_CODE, *(VALUE_CODE if profile.search and profile.search.value == "value_model" else ())}
+    elif arm.method == BENCH:
+        roots |= {*BENCH_CODE, *get_method("grpo").modules, *get_method("gcpo").modules}
     elif arm.method is not None:
         roots |= set(get_method(arm.method).modules)
     return tuple(sorted(roots))
@@ -36,7 +39,7 @@ def code_roots(profile: Profile, base: str, arm: Arm) -> tuple[str, ...]:
 
 def trains(arm: Arm) -> bool:
     """Whether an arm trains a policy; if not, it measures or searches with one that is there."""
-    return arm.method not in (None, SEARCH)
+    return arm.method not in (None, SEARCH, BENCH)
 
 
 def training_values(profile: Profile, base: str, arm: Arm) -> dict[str, Any]:
@@ -98,6 +101,10 @@ def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
     if profile.cluster is not None:  # how a training is spread moves its rounding, and its batch
         cluster = profile.cluster
         spec["cluster"] = {"ranks": cluster.ranks, **cluster.layout(base).model_dump()}
+    if arm.method == BENCH:
+        if profile.bench is None:
+            raise BadInput(f"profile {profile.name} has no section 'bench'; arm {arm.id} needs one")
+        spec |= {"bench": profile.bench.model_dump(), "train_arguments": profile.train}
     if arm.search is not None:
         if profile.search is None:
             raise BadInput(f"profile {profile.name} has no section 'search'; arm {arm.id} needs one")
@@ -151,6 +158,7 @@ def plan_cells(
         for base in experiment.bases(profile)
         if not bases or base in bases
         for arm in chosen
+        if seed == 0 or not arm.once
     ]
 
 

@@ -30,6 +30,7 @@ class Arm:
     paper_method: str | None = None  # the `method` label of the paper's row it stands beside
     like: str | None = None
     multiples: dict[str, float] = field(default_factory=dict)  # arguments as multiples of the profile's shared ones
+    once: bool = False  # one cell per base, whatever the number of seeds
 
     def measurable(self, profile: Profile) -> bool:
         """Whether the profile has what the row needs."""
@@ -45,6 +46,7 @@ NEW_TO_TRAINING = ("far", "reworded")  # suites of longer problems, and of the s
 EXPECTED = {"estimator": "centroid", "eq13": "p_q"}
 CONSTANT = {"upsilon_control": "constant"}
 NO_KL = {"kappa": 0.0}
+STEP_COST = "step_cost"  # the arm that measures what a step costs
 CURVE = "_curve"  # ends the name of an arm whose training is measured on the way; its cells are no table's
 
 
@@ -147,6 +149,8 @@ class Experiment:
         """What the profile would need for it, in one line; empty if nothing is missing."""
         if any(arm.endswith(CURVE) for arm in self.arms) and profile.curve is None:
             return f"{self.id} needs a section 'curve', which profile {profile.name} does not have"
+        if STEP_COST in self.arms and profile.bench is None:
+            return f"{self.id} needs a section 'bench', which profile {profile.name} does not have"
         if self.development and profile.tasks.kind != "procedural":
             return f"{self.id} needs development questions, which tasks of kind {profile.tasks.kind!r} do not have"
         return ""

@@ -41,6 +41,8 @@ def estimate_seconds(profile: Profile, cell: Cell) -> float:
     scale = cost.base_cost.get(cell.base, 1.0)
     if "search" in cell.spec:
         return scale * cost.search_seconds
+    if "bench" in cell.spec:
+        return scale * cost.bench_seconds
     train = cost.train_seconds * cost.arm_cost.get(cell.arm, 1.0) if cell.trained else 0.0
     return scale * (train + cost.evaluate_seconds)
 
@@ -120,6 +122,34 @@ def plan(profile: Profile, experiment: Experiment, options: Options) -> dict:
     Raises BadInput for whatever `run` would refuse.
     """
     cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
+    not_run = {name: ARMS[name].why_not for name in experiment.arms if not ARMS[name].built}
+    return {"target": experiment.id, **_estimate(profile, cells, options), "not_run": not_run}
+
+
+def plan_all(profile: Profile, options: Options) -> dict:
+    """The same for everything that is built, a shared cell once."""
+    cells = _once(_everything(profile, options))
+    not_run = {name: arm.why_not for name, arm in ARMS.items() if not arm.built}
+    return {"target": "all", **_estimate(profile, cells, options), "not_run": not_run}
+
+
+def _everything(profile: Profile, options: Options) -> dict[str, list[Cell]]:
+    """Target -> cells of everything that is built. Raises BadInput for arms or bases, which belong to one target."""
+    if options.arms or options.bases:
+        raise BadInput("--arms and --bases narrow one target; name it instead of 'all'")
+    return {
+        experiment.id: plan_cells(profile, experiment.in_profile(profile), options.seeds)
+        for experiment in EXPERIMENTS.values()
+        if experiment.built and not experiment.lacks(profile)
+    }
+
+
+def _once(planned: dict[str, list[Cell]]) -> list[Cell]:
+    return list({cell.id: cell for cells in planned.values() for cell in cells}.values())
+
+
+def _estimate(profile: Profile, cells: list[Cell], options: Options) -> dict:
+    """Cells with state and seconds, bases to make, and their sum."""
     check_room(results_dir(profile.name))
     check_room(cache_dir())
     provenance()
@@ -137,7 +167,6 @@ def plan(profile: Profile, experiment: Experiment, options: Options) -> dict:
     base_seconds = {name: profile.resources.base_seconds.get(name, 0.0) for name in missing}
     work = sum(row["seconds"] for row in rows if row["state"] != "done") + sum(base_seconds.values())
     return {
-        "target": experiment.id,
         "profile": profile.name,
         "cells": rows,
         "bases": base_seconds,
@@ -146,7 +175,6 @@ def plan(profile: Profile, experiment: Experiment, options: Options) -> dict:
         "seconds_wall": work / (options.jobs or profile.resources.jobs),
         "unit": profile.resources.unit,
         "wanting": wanting,
-        "not_run": {name: ARMS[name].why_not for name in experiment.arms if not ARMS[name].built},
     }
 
 
@@ -166,15 +194,8 @@ def run_all(profile: Profile, options: Options) -> tuple[Outcome, dict[str, list
     """Fill every missing cell of everything that is built, a shared one once. Returns what happened and the cells per
     target. Raises as `fill`, and for arms or bases, which belong to one target.
     """
-    if options.arms or options.bases:
-        raise BadInput("--arms and --bases narrow one target; name it instead of 'all'")
-    cells = {
-        experiment.id: plan_cells(profile, experiment.in_profile(profile), options.seeds)
-        for experiment in EXPERIMENTS.values()
-        if experiment.built and not experiment.lacks(profile)
-    }
-    once = {cell.id: cell for planned in cells.values() for cell in planned}
-    return fill(profile, list(once.values()), options), cells
+    planned = _everything(profile, options)
+    return fill(profile, _once(planned), options), planned
 
 
 def fill(

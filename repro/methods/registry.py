@@ -11,7 +11,7 @@ from repro.config import closest
 from repro.errors import BadInput
 from repro.references import module_of, resolve
 
-SEARCH = "search"
+SEARCH, BENCH = "search", "bench"  # cells that train no policy: one searches, one measures the cost of a step
 # Arguments that belong to the run and not to the method; a profile may not set them.
 _RESERVED = ("output_dir", "seed", "data_seed", "report_to", "run_name", "logging_steps", "disable_tqdm", "use_cpu")
 

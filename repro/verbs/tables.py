@@ -28,7 +28,7 @@ def add(verbs: Any, parents: Parents) -> None:
     everything = [parents.narrow, parents.profile, parents.as_json]
     for name, call, groups, text in (
         ("list", list_targets, everything[1:], "all tables and figures, what is built, what is done or running"),
-        ("plan", plan_target, everything, "the cells a target would run, with their cost; runs nothing"),
+        ("plan", plan_target, everything, "the cells a target, or all, would run, with their cost; runs nothing"),
         ("run", run_target, everything, "run a target, or all: fill its cells, build its table and figure"),
         ("figures", redraw, everything[1:], "draw every table and figure again from finished cells; trains nothing"),
         ("regrade", regrade_target, everything, "grade the stored samples again, without a model"),
@@ -66,12 +66,11 @@ def list_targets(args: argparse.Namespace) -> int:
 
 
 def plan_target(args: argparse.Namespace) -> int:
-    from repro.cells.run import plan
+    from repro.cells.run import plan, plan_all
 
     if args.published:
         return _plan_published(args)
-    profile, experiment, options = target_of(args)
-    result = plan(profile, experiment, options)
+    result = plan_all(profile_of(args), options_of(args)) if args.target == ALL else plan(*target_of(args))
     if args.json:
         print(json.dumps(result, indent=1))
         return DONE
