@@ -66,7 +66,7 @@ def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
     }
     if profile.cluster is not None:  # how a training is spread moves its rounding, and its batch
         cluster = profile.cluster
-        spec["cluster"] = {"ranks": cluster.ranks, **cluster.layout(base).model_dump()}
+        spec["cluster"] = {"ranks": cluster.ranks, **cluster.layout(base, arm.id).model_dump()}
     if arm.search is not None:
         if profile.search is None:
             raise BadInput(f"profile {profile.name} has no section 'search'; arm {arm.id} needs one")

@@ -27,7 +27,7 @@ from repro.methods.checkpoints import StopBetweenRollouts, is_main, newest_check
 _MC = {"estimator": "mc", "num_integrated": 2, "num_context_outputs": 1, "eq13": "mean", "kappa_row_fraction": 1.0}
 FORMS: dict[str, tuple[type, type, dict[str, Any]]] = {
     "grpo": (PaperGRPOTrainer, PaperGRPOConfig, {}),
-    "gvpo": (GVPOTrainer, GVPOConfig, {"gvpo_rows_per_pass": 1}),
+    "gvpo": (GVPOTrainer, GVPOConfig, {}),
     "drgrpo": (DrGRPOTrainer, DrGRPOConfig, {}),
     "gcpo_expected": (GCPOTrainer, GCPOConfig, {"kappa_row_fraction": 1.0}),
     "gcpo_mc": (GCPOTrainer, GCPOConfig, _MC),
