@@ -130,7 +130,7 @@ class Estimator:
         integrated = self._integrate(groups, orders) if sampled or integrate else None
         if z is None:
             z = self._candidate_features(groups)
-        if not sampled:
+        if integrated is None or not sampled:
             return Evidence(z, torch.zeros_like(z), torch.zeros_like(z), integrated)
         contexts = [
             [self._contexts(group, i, integrated, g, order) for i in range(len(group.candidates))]
@@ -162,6 +162,8 @@ class Estimator:
         orders = orders or [None] * len(groups)
         if evidence is None:
             return ScoringRows([self.layout.without(groups[g], i, order=orders[g]) for g, i in rows])
+        if evidence.integrated is None:
+            raise ValueError("the evidence holds no integrated outputs, which x_i reads; want evidence(integrate=True)")
         contexts = [self._contexts(groups[g], i, evidence.integrated, g, orders[g]) for g, i in rows]
         first = 1 if skip_x else 0
         if evidence.token_probs is None:
@@ -223,6 +225,8 @@ class Estimator:
         flat = [context for group in contexts for row in group for context in row]
         if self.sampling.estimator == "teacher_forced":
             probs, features = self.policy.score(flat, [groups[g].candidates[i] for g, i in index], features=True)
+            if features is None:
+                raise TypeError(f"{type(self.policy).__name__}.score(features=True) gave no features")
             return features.view(*shape, 1, -1), probs.view(*shape, -1)
         count = self.sampling.num_context_outputs
         prompts = [groups[g].prompt_ids for g, _ in index for _ in range(count)]

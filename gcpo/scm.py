@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 CANDIDATE_VIEWS = ("final_answer", "full")
@@ -87,9 +88,13 @@ class TextMarker:
         at = text.rfind(self.marker, max(text.rfind(_THOUGHT_END), 0))
         if at < 0 or has_open_thought(text, opened=self.opened):
             return None
+
+        @cache  # both searches begin with the same halves
+        def length(k: int) -> int:
+            return len(self.decode(ids[:k]))
+
         first, last = (
-            bisect_right(range(len(ids) + 1), at + offset, key=lambda k: len(self.decode(ids[:k]))) - 1
-            for offset in (0, len(self.marker) - 1)
+            bisect_right(range(len(ids) + 1), at + offset, key=length) - 1 for offset in (0, len(self.marker) - 1)
         )
         return first, last + 1
 

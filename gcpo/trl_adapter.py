@@ -7,7 +7,7 @@ Under ZeRO-3 hidden states come from the whole model's forward (tests/cluster, o
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import torch
 import trl
@@ -16,9 +16,23 @@ from transformers import PreTrainedModel
 from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import split_tensor_dict
 
-from gcpo.generation_states import GenerationStates
+if TYPE_CHECKING:  # what a mixin stands in front of
+    from trl import GRPOTrainer as _Trainer
+else:
+    _Trainer = object
 
 TRL_VERSION = "1.16.0"
+
+
+class FollowsSampling(Protocol):
+    """What may follow a sampler's forwards: `gcpo.generation_states.GenerationStates`, or a recorder of a trainer."""
+
+    def begin(self) -> None: ...
+
+    def add(self, ids: Tensor, states: Tensor) -> None: ...
+
+
+States = TypeVar("States", bound=FollowsSampling)
 ROW_INDEX = "row_index"  # key of a row's place in the rollout, where a group's rows are consecutive
 
 
@@ -220,7 +234,7 @@ def _joined(values: list[Any]) -> Any:
     return torch.cat(values) if isinstance(values[0], Tensor) else list(chain.from_iterable(values))
 
 
-class WholeGroupsMixin:
+class WholeGroupsMixin(_Trainer):
     """Keeps a prompt's candidates together in every micro-batch; goes in front of `GRPOTrainer` in the bases.
 
     TRL permutes the rows of a rollout before it splits them into micro-batches, which tears groups apart. Here the
@@ -228,6 +242,7 @@ class WholeGroupsMixin:
     """
 
     _rollout_is_new = False
+    _buffered_inputs: list[dict[str, Any]]
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         rollout = super()._generate_and_score_completions(inputs)
@@ -248,7 +263,7 @@ class WholeGroupsMixin:
 
 
 @contextmanager
-def recorded_generation_states(trainer: Any, states: GenerationStates) -> Iterator[GenerationStates]:
+def recorded_generation_states(trainer: Any, states: States) -> Iterator[States]:
     """Let `states` follow the sampling made inside the block: the forwards of the decoding steps compute them anyway.
 
     They stay empty under vLLM and continuous batching, which run no module of this process row by row. Tokens of the
@@ -319,6 +334,15 @@ def tokenize_prompts(trainer: Any, prompts: list[Any]) -> list[list[int]]:
 def first_prompt(trainer: Any) -> Any:
     """The first prompt of the training set, a text or messages."""
     return next(iter(trainer.train_dataset))["prompt"]
+
+
+def draw_rollout(trainer: Any, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """A training rollout and all that the trainer makes of it, without an update.
+
+    rows: of the data set, each as often as its prompt is sampled, one after the other.
+    """
+    trainer.model.train()
+    return trainer._generate_and_score_completions(rows)
 
 
 def rollout_number(trainer: Any) -> int:

@@ -197,6 +197,6 @@ def retest_statistics(
         x_mean, phi_mean = _lift(x_mean, phi_mean)
         psi.append(x_mean - phi_mean)
     return {
-        "psi_retest_cosine": F.cosine_similarity(*psi, dim=-1).mean().item(),
+        "psi_retest_cosine": F.cosine_similarity(psi[0], psi[1], dim=-1).mean().item(),
         "psi_retest_correlation": torch.corrcoef(torch.stack(added))[0, 1].item(),
     }

@@ -14,6 +14,7 @@ from repro.verbs import (
     fetch,
     grade,
     launch,
+    pages,
     paper,
     rehearse,
     show_context,
@@ -25,6 +26,7 @@ from repro.verbs.common import BAD_INPUT, DONE, INTERRUPTED, make_parents
 # In the order in which --help shows them; none imports anything heavy before it runs.
 _MODULES = (
     tables,
+    pages,
     launch,
     rehearse,
     doctor,

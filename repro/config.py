@@ -3,31 +3,36 @@ classes.
 """
 
 import difflib
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from repro.errors import BadInput
 
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?e[-+]?\d+|inf|infinity|nan)", re.IGNORECASE)
 PROFILE_DIR = Path(__file__).resolve().parent / "profiles"
+MANY = 10_000  # of anything that is counted before a run: more is a slip of the pen, and would take hours to plan
+Samples = Annotated[int, Field(ge=1, le=MANY)]
+Seconds = Annotated[float, Field(ge=0)]
 
 
 class Strict(BaseModel):
     """A frozen record that refuses unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 class BaseRef(Strict):
     """One base model of a table: where it comes from and whose role it plays."""
 
     role: str = Field("", description="the paper's base model in whose place it stands; empty: none")
-    kind: Literal["trained", "finetuned", "folder", "hub"]
-    spec: dict[str, Any] | None = None  # `trained`, `finetuned`: the fields of that recipe's BaseSpec
+    kind: Literal["trained", "programs", "finetuned", "folder", "hub"]
+    spec: dict[str, Any] | None = None  # of those made here: the fields of that recipe's BaseSpec
     model: str | None = None  # `folder`: its path; `hub`: the hub id
     revision: str | None = None  # `hub`: the pinned revision
     attn_implementation: Literal["sdpa", "eager", "flash_attention_2"] | None = None  # None: transformers' choice
@@ -36,7 +41,7 @@ class BaseRef(Strict):
     @property
     def made(self) -> bool:
         """Whether its weights are made here."""
-        return self.kind in ("trained", "finetuned")
+        return self.kind in ("trained", "programs", "finetuned")
 
     @model_validator(mode="after")
     def _one_source(self) -> "BaseRef":
@@ -52,8 +57,8 @@ class BaseRef(Strict):
 class TaskSpec(Strict):
     """What is trained on and what is measured."""
 
-    kind: Literal["procedural", "words", "benchmark", "rehearsal"]
-    train_levels: list[str] = []  # procedural: levels of repro.tasks.procedural.families
+    kind: Literal["procedural", "words", "programs", "benchmark", "rehearsal"]
+    train_levels: list[str] = []  # procedural, programs: levels of their generators
     train_families: list[str] = []  # procedural, words: families of their generators
     train_sets: dict[str, str] = {}  # benchmark: training set per base; `default` for the others
     hub_data: bool = False  # benchmark: download what no folder of benchmark files holds
@@ -61,19 +66,25 @@ class TaskSpec(Strict):
     drop_overlaps: bool = True  # benchmark: leave out training rows that repeat a test problem
     prompt: str = "chat"  # benchmark: a form of repro.tasks.benchmarks.prompts
     system: str = ""  # words: the chat's system line
-    suites: dict[str, int]  # suite name -> number of questions (0 = all)
+    suites: dict[str, Annotated[int, Field(ge=0, le=MANY)]] = Field(
+        min_length=1, description="suite name -> number of questions (0 = all)"
+    )
+    skip: int = Field(0, ge=0, le=MANY, description="procedural: questions of every suite passed over first")
 
 
 class EvaluateSpec(Strict):
     """How a policy is sampled when it is measured. Beside the samples, every question is answered once greedily."""
 
-    samples: Annotated[int, Field(ge=1)] | dict[str, Annotated[int, Field(ge=1)]]  # per question; may differ by suite
+    samples: Samples | dict[str, Samples]  # per question; may differ by suite
     temperature: float = Field(gt=0)
     top_p: float = Field(gt=0, le=1)
     max_new_tokens: int = Field(ge=1)
     batch_size: int = Field(ge=1, description="rows generated together")
     greedy: bool = True
     engine: Literal["transformers", "vllm"] = "transformers"
+    direct_start: str | None = Field(
+        None, description="the token that begins an answer without steps; the row `base_worked` forbids it"
+    )
     seeds: Literal["sample", "batch"] = Field(
         "sample", description="who has a seed of its own: a sample, or a batch, which is faster on small models"
     )
@@ -87,14 +98,22 @@ class EvaluateSpec(Strict):
         return self.samples[suite]
 
 
+class CurveSpec(Strict):
+    """Held-out accuracy along a training (`repro.methods.curve`)."""
+
+    every: int = Field(ge=1, description="rollouts from one measurement to the next")
+    questions: int = Field(ge=1, description="of every suite, its first ones")
+    samples: int = Field(ge=1, description="per question, beside a greedy pass")
+
+
 class SearchSpec(Strict):
     """How a policy searches at test time; sampling is that of `evaluate`."""
 
-    simulations: int
-    branch: int
-    exploration: float
+    simulations: int = Field(ge=1)
+    branch: int = Field(ge=1)
+    exploration: float = Field(ge=0)
     first_visit_value: float
-    step_tokens: int
+    step_tokens: int = Field(ge=1)
     delimiter: str = Field(description="text that ends a step of a solution")
     value: Literal["votes", "confidence", "p_true", "value_model"]
     questions_at_once: int = Field(ge=1, description="trees grown side by side, and stored together")
@@ -104,15 +123,15 @@ class SearchSpec(Strict):
 class ResourceSpec(Strict):
     """What a run of the profile takes; estimates for `plan`, corrected by what was measured."""
 
-    jobs: int = Field(ge=1, description="cells side by side")
-    threads: int = Field(ge=1, description="threads of one cell")
+    jobs: int = Field(ge=1, le=MANY, description="cells side by side")
+    threads: int = Field(ge=1, le=1024, description="threads of one cell")
     device: Literal["auto", "cpu"] = Field("auto", description="auto: the GPU if there is one")
-    base_seconds: dict[str, float]
-    train_seconds: float = Field(description="one GRPO cell on a base of cost 1")
-    evaluate_seconds: float
-    search_seconds: float = 0.0  # a search and the votes beside it, on a base of cost 1
-    base_cost: dict[str, float]
-    arm_cost: dict[str, float]
+    base_seconds: dict[str, Seconds]
+    train_seconds: Seconds = Field(description="one GRPO cell on a base of cost 1")
+    evaluate_seconds: Seconds
+    search_seconds: Seconds = 0.0  # a search and the votes beside it, on a base of cost 1
+    base_cost: dict[str, Seconds]  # factors
+    arm_cost: dict[str, Seconds]  # factors
     gpu_hours: bool = False  # seconds above are those of one GPU, not of one core
 
     @property
@@ -155,21 +174,61 @@ class ClusterSpec(Strict):
         return found
 
 
+_DEVELOPMENT_QUESTIONS = 40  # of every suite: a rate that differs by points shows, one that differs by tenths need not
+
+
 class Profile(Strict):
     """A whole profile: bases, tasks, training arguments, arms' overrides, evaluation, resources."""
 
     name: str
     title: str
     stamp: str = ""
-    seeds: int = Field(ge=1)
-    bases: dict[str, BaseRef]
+    seeds: int = Field(ge=1, le=MANY)
+    bases: dict[str, BaseRef] = Field(min_length=1)
     tasks: TaskSpec
     train: dict[str, Any]  # arguments of the trainer's config, by TRL's names, shared by all arms
     arms: dict[str, dict[str, Any]]  # overrides per arm
     evaluate: EvaluateSpec
     search: SearchSpec | None = None
+    curve: CurveSpec | None = None
+    sweeps: dict[str, list[float]] = {}  # figure -> the values of its grid that are run; all where it is not named
     cluster: ClusterSpec | None = None
     resources: ResourceSpec
+    _sets: tuple[str, ...] = PrivateAttr(())
+    _given_base: str | None = PrivateAttr(None)
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """What `--set` changed in the file's values, as KEY=VALUE."""
+        return self._sets
+
+    @property
+    def given_base(self) -> str | None:
+        """The model that `--base` put in the place of the profile's bases."""
+        return self._given_base
+
+    def for_development(self) -> "Profile":
+        """The same with a few questions of every suite that stand behind those of the tables."""
+        suites = self.tasks.suites
+        fewer = {name: min(count, _DEVELOPMENT_QUESTIONS) for name, count in suites.items()}
+        tasks = self.tasks.model_copy(update={"suites": fewer, "skip": max(suites.values())})
+        return self.model_copy(update={"tasks": tasks})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _finite(cls, tree: Any) -> Any:
+        """Recipes and trainers' arguments are open mappings here, so numbers are looked at wherever they stand."""
+        check_finite(tree)
+        return tree
+
+
+def check_finite(tree: Any, where: str = "") -> None:
+    """Raise ValueError naming the first number in nested mappings and sequences that is not finite."""
+    if isinstance(tree, float) and not math.isfinite(tree):
+        raise ValueError(f"{where} is {tree}; want a finite number")
+    sequence = enumerate(tree) if isinstance(tree, (list, tuple)) else ()
+    for key, value in tree.items() if isinstance(tree, dict) else sequence:
+        check_finite(value, f"{where}.{key}" if where else str(key))
 
 
 def profile_names() -> list[str]:
@@ -178,9 +237,12 @@ def profile_names() -> list[str]:
 
 
 def closest(name: str, known: list[str]) -> str:
-    """`; did you mean 'x'?` if something similar is known, and the list of what is known."""
+    """`did you mean 'x'?` if something similar is known, all that `name` begins if several; then what is known."""
+    family = [each for each in known if each.startswith(f"{name}_")]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
+    if name and len(family) > 1:
+        hint = f"did you mean one of {', '.join(family)}? "
     return f"{hint}known: {', '.join(known)}"
 
 
@@ -199,11 +261,22 @@ def load_profile(name: str, overrides: Sequence[str] = (), *, base: str | None =
     if base is not None:
         tree["bases"] = {model_name(base): _given_base(base)}
     try:
-        return Profile.model_validate(tree)
+        profile = Profile.model_validate(tree)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"{path.name}: {where}: {first['msg']} (got {first['input']!r})") from None
+        raise BadInput(f"{path.name}: {_first_fault(error)}") from None
+    profile._sets, profile._given_base = tuple(overrides), base
+    return profile
+
+
+def _first_fault(error: ValidationError) -> str:
+    """The first fault of a validation in one line: where, what would be right, what was there."""
+    first = error.errors()[0]
+    if first["type"] == "value_error":  # of a validator of ours, whose message says all
+        return ": ".join([*[".".join(map(str, first["loc"]))][: len(first["loc"])], str(first["ctx"]["error"])])
+    found = repr(first["input"])
+    return (
+        f"{'.'.join(map(str, first['loc']))}: {first['msg']} (got {found if len(found) <= 80 else found[:77] + '...'})"
+    )
 
 
 def model_name(model: str) -> str:
@@ -264,12 +337,21 @@ def _apply_override(tree: dict, text: str) -> None:
     free = parts[0] in ("train", "arms") or parts[:2] == ["tasks", "hub_revisions"]
     if parts[-1] not in node and not free:
         raise BadInput(f"--set {text}: no key {key!r}; {closest(parts[-1], list(node))}")
-    node[parts[-1]] = _value(raw)
+    node[parts[-1]] = _value(key, raw)
 
 
-def _value(text: str) -> Any:
-    """A value as YAML reads it, and 4e-4 as the number it is: YAML 1.1 takes it for a text without a dot."""
-    value = yaml.safe_load(text)
-    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
-        return float(value)
-    return value
+def _value(key: str, text: str) -> Any:
+    """A value as YAML reads it, and 4e-4 and nan as the numbers they are: YAML 1.1 takes them for texts."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadInput(f"--set {key}={text!r}: not a YAML value ({' '.join(str(error).split())[:120]})") from None
+    return _with_numbers(value)
+
+
+def _with_numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_numbers(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_with_numbers(each) for each in value]
+    return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value

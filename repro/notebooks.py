@@ -7,6 +7,7 @@ repeatable, and then two renders differ.
 
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -30,15 +31,21 @@ _METADATA = {
 }
 
 
-def render(source_py: Path, out_ipynb: Path, env: Mapping[str, str]) -> Path:
+def render(
+    source_py: Path, out_ipynb: Path, env: Mapping[str, str], parameters: Mapping[str, str] | None = None
+) -> Path:
     """Execute a py:percent source in the checkout's root with `env` added to the environment; write the notebook.
 
-    Nothing is written unless every cell succeeds. Returns `out_ipynb`. Raises BadInput for a missing source, and for a
-    cell that fails, dies or takes over CELL_SECONDS, naming the cell.
+    parameters: new values of names that the notebook's first cell assigns. They are written into that cell, so that
+    whoever runs the stored notebook again gets what it was rendered for. Nothing is written unless every cell succeeds.
+    Returns `out_ipynb`. Raises BadInput for a missing source, a parameter that the first cell does not assign, and for
+    a cell that fails, dies or takes over CELL_SECONDS, naming the cell.
     """
     if not source_py.is_file():
         raise BadInput(f"notebook source {source_py} does not exist; want a py:percent file")
     notebook = jupytext.read(source_py, fmt="py:percent")
+    for name, value in (parameters or {}).items():
+        _set_parameter(notebook, source_py.name, name, value)
     _execute(notebook, source_py.name, env)
     normalise(notebook)
     out_ipynb.parent.mkdir(parents=True, exist_ok=True)
@@ -46,6 +53,15 @@ def render(source_py: Path, out_ipynb: Path, env: Mapping[str, str]) -> Path:
     temporary.write_text(nbformat.writes(notebook, version=4) + "\n", encoding="utf-8")
     os.replace(temporary, out_ipynb)
     return out_ipynb
+
+
+def _set_parameter(notebook: nbformat.NotebookNode, source: str, name: str, value: str) -> None:
+    """Change the value that the first cell gives to `name`; the comment behind it stays."""
+    cell = notebook.cells[0]
+    text, found = re.subn(rf'^{name} = "[^"]*"', lambda _: f"{name} = {json.dumps(value)}", cell.source, flags=re.M)
+    if cell.cell_type != "code" or found != 1:
+        raise BadInput(f'notebook {source}: the first cell has no line `{name} = "..."`; parameters stand there')
+    cell.source = text
 
 
 def normalise(notebook: nbformat.NotebookNode) -> None:

@@ -62,7 +62,7 @@ def _git(*args: str) -> str:
     return done.stdout.strip()
 
 
-def _processor() -> tuple[str, list[str]]:
+def processor() -> tuple[str, list[str]]:
     """(model, vector extensions) of the CPU: other extensions give other weights of a model trained here."""
     model, flags = platform.processor() or platform.machine(), []
     info = Path("/proc/cpuinfo")
@@ -84,7 +84,7 @@ def provenance() -> dict[str, Any]:
     Dirty means that tracked or new files under gcpo/ or repro/ differ from the commit; results and notebooks do not
     count.
     """
-    cpu, flags = _processor()
+    cpu, flags = processor()
     return {
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--", "gcpo", "repro", "pyproject.toml")),

@@ -102,6 +102,11 @@ def find_episodes(
         raise ValueError(f"segmentation is {segmentation!r}; want one of {SEGMENTATIONS}")
     if latent_position not in LATENT_POSITIONS:
         raise ValueError(f"latent_position is {latent_position!r}; want one of {LATENT_POSITIONS}")
+    pattern = _BLANK_LINE
+    if segmentation == "delimiter":
+        if not delimiter:
+            raise ValueError("segmentation='delimiter' needs a delimiter, the text that ends an episode")
+        pattern = re.compile(re.escape(delimiter))
     text = "".join(texts[:ended])
     starts = list(accumulate(map(len, texts), initial=0))[:-1]
     answer = text.rfind(marker)
@@ -112,7 +117,6 @@ def find_episodes(
         marks = [match.span(2) for match in tags]
         spans = _apart([(_token_at(starts, tag.start()), _token_at(starts, tag.end() - 1)) for tag in tags])
     else:
-        pattern = _BLANK_LINE if segmentation == "blank_line" else re.compile(re.escape(delimiter))
         marks = [match.span() for match in pattern.finditer(reasoning)]
         spans = _joined(_between([_token_at(starts, b - 1) for _, b in marks], content), min_tokens)
     if not spans and content:

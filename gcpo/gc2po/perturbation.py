@@ -220,5 +220,5 @@ def _stacked(parts: Sequence[Tensor]) -> Tensor:
     sizes = [max(part.size(d) for part in parts) for d in range(parts[0].ndim)]
     out = parts[0].new_zeros(len(parts), *sizes)
     for row, part in enumerate(parts):
-        out[(row, *map(slice, part.shape))] = part
+        out[row][tuple(slice(size) for size in part.shape)] = part
     return out

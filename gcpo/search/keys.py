@@ -6,6 +6,7 @@ window, no recurrent state).
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +39,8 @@ class _RoomyLayer(DynamicLayer):
 
     def keep(self, rows: Tensor) -> None:
         used = self.keys.shape[-2]
-        self.room = tuple(room.index_select(0, rows) for room in self.room)
+        keys, values = self.room
+        self.room = keys.index_select(0, rows), values.index_select(0, rows)
         self._show(used)
 
 
@@ -51,7 +53,7 @@ class Batch:
         self.cache.layers = layers
         self.width = mask.shape[1]
 
-    def feed(self, ids: Tensor, mask: Tensor) -> object:
+    def feed(self, ids: Tensor, mask: Tensor) -> Any:
         """Run tokens `ids` [rows, new] after the prefixes; `mask` is 0 where a row has padding on its left."""
         self.owner.calls += 1
         self.owner.fewest = min(self.owner.fewest, len(ids))
@@ -105,16 +107,16 @@ class KeyStore:
         index = np.zeros((len(prefixes), width), dtype=np.int64)
         for row, prefix in enumerate(prefixes):
             index[row, width - len(prefix) :] = prefix
-        index = torch.from_numpy(index).to(self.keys.device)
+        places = torch.from_numpy(index).to(self.keys.device)
         layers = []
         for number in range(self.shape[0]):
             rooms = []
             for stored in (self.keys, self.values):
                 room = stored.new_zeros(len(prefixes), self.shape[1], width + new, self.shape[2])
                 if width:
-                    room[:, :, :width] = stored[:, number][index].transpose(1, 2)
+                    room[:, :, :width] = stored[:, number][places].transpose(1, 2)
                 rooms.append(room)
-            layers.append(_RoomyLayer(*rooms, width))
+            layers.append(_RoomyLayer(rooms[0], rooms[1], width))
         mask = (torch.arange(width, device=lengths.device) >= (width - lengths)[:, None]).long()
         return Batch(self, layers, mask, lengths)
 
@@ -134,7 +136,7 @@ class KeyStore:
         return np.arange(self.used - count, self.used)
 
     @torch.inference_mode()
-    def read(self, prefixes: Sequence[Slots], texts: Sequence[Sequence[int]]) -> tuple[object, list[Slots]]:
+    def read(self, prefixes: Sequence[Slots], texts: Sequence[Sequence[int]]) -> tuple[Any, list[Slots]]:
         """Run each text (token ids, at least one) after its prefix; (model output, slots of prefix and text per row).
 
         The output's last position is the last token of every text. One row alone is read twice.

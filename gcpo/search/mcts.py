@@ -23,7 +23,10 @@ from gcpo.search.keys import Slots
 from gcpo.search.policy import Continuation, Policy, Request
 from gcpo.search.tree import Tree, weighted_vote
 
-AnswerOf = Callable[[list[int], bool], Hashable | None]  # (completion ids without the end token, ended) -> its vote
+AnswerOf = Callable[[list[int], bool], Hashable | None]  # (completion ids without the end token, ended) -> its answer
+Classes = Callable[
+    [Sequence[Any]], Sequence[Hashable | None]
+]  # answers -> what each votes for, equal ones for one class
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,8 @@ LeafValues = Callable[[Sequence[Leaf]], list[float]]
 class SearchResult:
     """A finished search: plain data, to be stored.
 
-    answers, values, leaves: one per completion, in order; its vote (None: no answer), its value, its node. curve:
+    answers, values, leaves: one per completion, in order; its answer in the words of the first equal one (None: no
+    answer), its value, its node. curve:
     (tokens drawn so far, answer so far) after each simulation. tree: parents, values, visits, steps (token ids), ended.
     cut: completions that reached the path budget; empty: those that ended at once; revisits: simulations that met a
     finished leaf.
@@ -192,9 +196,10 @@ class _Search:
         """Completion token ids from the prompt to `node`."""
         return [token for each in self.tree.path(node) for token in self.steps[each]]
 
-    def count(self, answer: Hashable | None, value: float | None) -> None:
+    def count(self, answer: Hashable | None, value: float | None, classes: Classes) -> None:
         """Value the last completion (None: running vote shares, of all completions anew) and back it up."""
-        self.answers.append(answer)
+        votes = list(classes([*self.answers, answer]))
+        self.answers.append(None if votes[-1] is None else [*self.answers, answer][votes.index(votes[-1])])
         if value is None:
             self.values = vote_shares(self.answers)
             for leaf, share in zip(self.leaves, self.values, strict=True):
@@ -206,7 +211,7 @@ class _Search:
         self.tree.refresh_all()
 
     def result(self) -> SearchResult:
-        tree = {
+        tree: dict[str, list] = {
             "parents": self.tree.parents,
             "values": self.tree.values,
             "visits": self.tree.visits,
@@ -225,12 +230,14 @@ def search(
     *,
     delimiters: frozenset[int],
     answer_of: AnswerOf,
+    classes: Classes = list,
     leaf_values: LeafValues | None = None,
 ) -> list[SearchResult]:
     """Search all questions in lock-step; results in the order of the questions.
 
-    delimiters: tokens that end a step. answer_of: the vote of a completion, from its text alone. leaf_values: values of
-    finished completions; None is the running vote share. Equal arguments give equal results.
+    delimiters: tokens that end a step. answer_of: the answer of a completion, from its text alone. classes: which
+    answers are one vote, by default equal ones. leaf_values: values of finished completions; None is the running vote
+    share. Equal arguments give equal results.
     Raises ValueError for a prompt that leaves no room in the model's context.
     """
     for question in questions:
@@ -248,7 +255,7 @@ def search(
         values = leaf_values(leaves) if leaf_values and leaves else [None] * len(leaves)
         for (each, _), leaf, new, value in zip(asked, leaves, drawn, values, strict=True):
             text = leaf.ids[:-1] if new.stopped else leaf.ids
-            each.count(answer_of(text, new.stopped), value)
+            each.count(answer_of(text, new.stopped), value, classes)
         for each in searches:
             each.curve.append((each.tokens, weighted_vote(each.answers, each.values)))
     return [each.result() for each in searches]

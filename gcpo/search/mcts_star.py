@@ -16,7 +16,7 @@ import numpy as np
 
 from gcpo.search.keys import Slots
 from gcpo.search.mcts import AnswerOf, SearchQuestion, split_steps
-from gcpo.search.policy import Policy, Request
+from gcpo.search.policy import Continuation, Policy, Request
 from gcpo.search.tree import ROOT, Tree, weighted_vote
 from gcpo.search.value_model import StepValues
 
@@ -161,14 +161,14 @@ class _Grower:
             else:
                 opened.append((number, node))
         self.expand(opened)
-        chosen = [(number, self.best(number, node)) for number, node in opened]
+        chosen = [(number, child) for number, node in opened if (child := self.best(number, node)) is not None]
         ahead = self.look_ahead(chosen)
         for (number, child), seen in zip(chosen, ahead, strict=True):
             tree = self.trees[number].tree
             tree.values[child] = (1 - config.mix) * tree.values[child] + config.mix * seen
             tree.back_up(child)
 
-    def best(self, number: int, node: int) -> int:
+    def best(self, number: int, node: int) -> int | None:
         return self.trees[number].tree.best_child(
             node,
             exploration=self.config.exploration,
@@ -184,7 +184,7 @@ class _Grower:
             for _ in range(self.config.branch)
         ]
         drawn = self.draw(wanted, self.stop, self.config.step_tokens, keep=True)
-        fresh = {}
+        fresh: dict[tuple[int, int, tuple[int, ...]], Continuation] = {}
         for place, new in enumerate(drawn):
             number, node = opened[place // self.config.branch]
             fresh.setdefault((number, node, tuple(new.ids)), new)

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from gcpo.search.keys import FEWEST_ROWS, Batch, KeyStore, Slots
 
-_DEAD_SHARE = 0.2  # of finished rows from which the batch is made smaller; measured: .1 to .3 cost the same
+DEAD_SHARE = 0.2  # of finished rows from which the batch is made smaller; measured: .1 to .3 cost the same
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,19 @@ def nucleus(probs: Tensor, top_p: float) -> Tensor:
     ordered, places = probs.sort(dim=-1, descending=True)
     outside = ordered.cumsum(dim=-1) - ordered >= top_p
     return probs.masked_fill(torch.zeros_like(outside).scatter(-1, places, outside), 0.0)
+
+
+def draw_tokens(probs: Tensor, draws: np.ndarray) -> Tensor:
+    """One token per row of `probs` [rows, vocabulary], unnormalised, by inverting the sum at `draws` [rows] in [0, 1).
+
+    Returns int64 [rows].
+    """
+    summed = probs.cumsum(dim=-1)
+    wanted = torch.from_numpy(draws).to(summed)[:, None] * summed[:, -1:]
+    tokens = torch.searchsorted(summed, wanted, right=True).clamp_max(summed.shape[-1] - 1)
+    # A draw that rounds up to the whole mass would fall past the last token that has any.
+    last = summed.shape[-1] - 1 - (probs > 0).flip(-1).int().argmax(dim=-1, keepdim=True)
+    return torch.minimum(tokens, last)[:, 0]
 
 
 class Policy:
@@ -115,8 +128,8 @@ class Policy:
         for step in range(int(limits.max())):
             ones = torch.ones(len(at), 1, dtype=torch.long, device=device)
             logits = batch.feed(fed[:, None], ones).logits[:, -1]
-            fed, scores = self._draw(logits, draws[at, step])
-            now, scores = fed.cpu().numpy(), scores.cpu().numpy()
+            fed, drawn_scores = self._draw(logits, draws[at, step])
+            now, scores = fed.cpu().numpy(), drawn_scores.cpu().numpy()
             live = at[alive]
             ids[live, step], log_probs[live, step] = now[alive], scores[alive]
             lengths[live] += 1
@@ -126,7 +139,7 @@ class Policy:
             alive &= ~done
             if not alive.any():
                 break
-            if alive.sum() <= (1 - _DEAD_SHARE) * len(at) and len(at) > FEWEST_ROWS:
+            if alive.sum() <= (1 - DEAD_SHARE) * len(at) and len(at) > FEWEST_ROWS:
                 stay = np.flatnonzero(alive)
                 stay = np.union1d(stay, np.flatnonzero(~alive)[: max(0, FEWEST_ROWS - len(stay))])
                 chosen = torch.from_numpy(stay).to(device)
@@ -156,10 +169,5 @@ class Policy:
         probs = plain.exp() if self.temperature == 1.0 else (logits.float() / self.temperature).softmax(dim=-1)
         if self.top_p < 1.0:
             probs = nucleus(probs, self.top_p)
-        summed = probs.cumsum(dim=-1)
-        wanted = torch.from_numpy(draws).to(summed)[:, None] * summed[:, -1:]
-        tokens = torch.searchsorted(summed, wanted, right=True).clamp_max(summed.shape[-1] - 1)
-        # A draw that rounds up to the whole mass would fall past the last token that has any.
-        last = summed.shape[-1] - 1 - (probs > 0).flip(-1).int().argmax(dim=-1, keepdim=True)
-        tokens = torch.minimum(tokens, last)
-        return tokens[:, 0], plain.gather(-1, tokens)[:, 0]
+        tokens = draw_tokens(probs, draws)
+        return tokens, plain.gather(-1, tokens[:, None])[:, 0]

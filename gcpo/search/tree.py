@@ -126,7 +126,7 @@ class Tree:
         branch: how many distinct steps may follow a node. While fewer do, a new draw takes part as a child without a
         visit; all that is known of its value is its parent's. 0 leaves it out.
         """
-        scored = [
+        scored: list[tuple[float, int | None]] = [
             (ucb(self.values[child], self.visits[child], max(1, self.visits[node]), exploration=exploration,
                  first_visit_value=first_visit_value), child)
             for child in self.children[node]

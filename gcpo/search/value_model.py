@@ -124,7 +124,8 @@ def value_examples(
 
 def rollout_tree(completions: Sequence[Sequence[Sequence[int]]]) -> tuple[list[int], list[list[int]], list[int]]:
     """Plain rollouts of one question as a tree: equal prefixes are one path. (parents, steps, leaf of each rollout)."""
-    parents, steps, leaves = [-1], [[]], []
+    parents, leaves = [-1], []
+    steps: list[list[int]] = [[]]
     known: dict[tuple[int, tuple[int, ...]], int] = {}
     for completion in completions:
         node = 0

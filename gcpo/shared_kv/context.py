@@ -217,8 +217,10 @@ class SharedContext:
         for start in range(0, len(wanted), size):
             batch = wanted[start : start + size]
             self.encoded += sum(len(rows[r]) for r in batch)
-            parts = ([values[r] for r in batch] for values in (readers, rows, seen))
-            for r, place in zip(batch, self.pool.encode(self.model, *parts), strict=True):
+            encoded = self.pool.encode(
+                self.model, [readers[r] for r in batch], [rows[r] for r in batch], [seen[r] for r in batch]
+            )
+            for r, place in zip(batch, encoded, strict=True):
                 places[r] = place
         return places
 

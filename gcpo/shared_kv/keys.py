@@ -240,7 +240,7 @@ def _grouped_attention(
     **_: Any,
 ) -> tuple[Tensor, None]:
     """Attention of one new token per row whose query heads share keys, without a copy of the keys for every head."""
-    rows, heads, _, size = query.shape
+    rows, heads, size = query.size(0), query.size(1), query.size(3)
     shared = query.view(rows, key.size(1), heads // key.size(1), size)
     output = F.scaled_dot_product_attention(shared, key, value, attn_mask=attention_mask, scale=scaling)
     return output.reshape(rows, 1, heads, size), None
@@ -304,7 +304,7 @@ def sample(
             seen = torch.cat([seen, seen.new_ones(len(seen), 1)], dim=1)
             latest = forward(model, picked.unsqueeze(1), positions.unsqueeze(1), seen.unsqueeze(1), cache)[:, 0]
             positions = positions + 1
-            if states_wanted:
+            if record is not None:
                 record[row[fed], step] = latest[fed]
             if not growing.any():
                 break
@@ -314,4 +314,4 @@ def sample(
                 row, growing, latest, seen, positions = (t[kept] for t in (row, growing, latest, seen, positions))
     ends_at = counts.tolist()
     outputs = [ids[:count] for ids, count in zip(tokens.tolist(), ends_at, strict=True)]
-    return outputs, [record[r, :count] for r, count in enumerate(ends_at)] if states_wanted else []
+    return outputs, [record[r, :count] for r, count in enumerate(ends_at)] if record is not None else []

@@ -113,7 +113,8 @@ def _pooled_logps(model: PreTrainedModel, rows: list[list[int]]) -> tuple[Tensor
     readers = [Reader(place, len(place)) for place in places]
     leads = [[row[-_SCORED - 1]] for row in rows]
     scored, _ = score(model, pool, readers, leads, outputs, temperature=1.0)
-    forced, by_step = torch.tensor(outputs, device=model.device), []
+    forced = torch.tensor(outputs, device=model.device)
+    by_step: list[Tensor] = []
 
     def pick(logits: Tensor) -> Tensor:
         tokens = forced[:, len(by_step)]

@@ -4,12 +4,22 @@ import functools
 import inspect
 import math
 import warnings
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import GenerationConfig, PreTrainedModel, TrainerCallback
 from trl import GRPOConfig
+
+# The square of a larger reward overflows float32, in which a group's standard deviation is computed: its advantages
+# would all be 0 without a word.
+MAX_REWARD = 1e18
+
+if TYPE_CHECKING:  # what a mixin stands in front of
+    from transformers import Trainer as _Trainer
+else:
+    _Trainer = object
 
 
 def check_whole_groups(args: GRPOConfig, *, per_micro_batch: bool = False) -> None:
@@ -82,16 +92,21 @@ def drop_generation_defaults(model: Any) -> None:
 
 
 def checked_reward(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """The reward function, stopping the step with one line where it returns NaN or an infinity. None is allowed."""
+    """The reward function, stopping the step with one line where what it returns is no number that can be compared:
+    no number at all, NaN, an infinity, or larger than MAX_REWARD. None is allowed.
+    """
 
-    def check(rewards: Any) -> Any:
-        for place, value in enumerate(rewards):
-            if value is not None and not math.isfinite(value):
+    def check(rewards: Any) -> list[Any]:
+        if not isinstance(rewards, Iterable):
+            raise ValueError(f"reward function {name!r} returned {rewards!r}; want a list, one reward per completion")
+        found = list(rewards)
+        for place, value in enumerate(found):
+            if value is not None and not (_is_real(value) and abs(value) <= MAX_REWARD):
                 raise ValueError(
-                    f"reward function {name!r} returned {value} for completion {place} of {len(rewards)}; want finite "
-                    "numbers, or None where it does not apply"
+                    f"reward function {name!r} returned {value!r} for completion {place} of {len(found)}; want "
+                    f"finite numbers up to {MAX_REWARD:g} in size, or None where it does not apply"
                 )
-        return rewards
+        return found
 
     @functools.wraps(function)
     async def later(*args: Any, **kwargs: Any) -> Any:
@@ -102,6 +117,10 @@ def checked_reward(function: Callable[..., Any], name: str) -> Callable[..., Any
         return check(function(*args, **kwargs))
 
     return later if inspect.iscoroutinefunction(function) else now
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, Real) or (isinstance(value, torch.Tensor) and value.numel() == 1)
 
 
 class CheckpointsBetweenRollouts(TrainerCallback):
@@ -135,7 +154,7 @@ class CheckpointsBetweenRollouts(TrainerCallback):
         self.on_step_end(args, state, control)
 
 
-class FiniteTrainingMixin:
+class FiniteTrainingMixin(_Trainer):
     """Stops at the first loss or gradient norm that is not finite; goes in front of `GRPOTrainer` in the bases.
 
     The loss is checked before the optimizer can use it; the gradient norm where it is logged, before a checkpoint of

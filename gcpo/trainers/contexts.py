@@ -183,4 +183,5 @@ class EmptyViews:
 def _found_nothing(layout: ContextLayout) -> str:
     if layout.view == "full":
         return "they hold nothing before their end of sequence"
-    return f"no answer_marker {layout.marker_ids.marker!r} outside an open thought"
+    marker = layout.marker_ids.marker if isinstance(layout.marker_ids, TextMarker) else layout.marker_ids
+    return f"no answer_marker {marker!r} outside an open thought"

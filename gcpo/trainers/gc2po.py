@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 from transformers import Cache, DynamicCache, PreTrainedModel
 
 from gcpo import trl_adapter
+from gcpo.draws import draw_seed
 from gcpo.gc2po import reward
 from gcpo.gc2po.credit import l2t_credit
 from gcpo.gc2po.episodes import OUTSIDE, Episodes, choose_scored, final_answer, find_episodes
@@ -30,7 +32,7 @@ from gcpo.trainers.gc2po_config import GC2POConfig, gc2po_form_name
 from gcpo.trainers.grpo import PaperGRPOConfig, PaperGRPOTrainer
 from gcpo.trainers.pooled_policy import causal_lm, recorded_cache
 
-__all__ = ["GC2POConfig", "GC2POTrainer", "gc2po_form_name"]
+__all__ = ["Credit", "GC2POConfig", "GC2POTrainer", "gc2po_form_name"]
 
 _METRICS = (
     *("episodes", "parsed_share", "answered_share", "distinct_answers"),
@@ -51,12 +53,28 @@ class _EveryState(list):
         self.append(states[:, -1].detach().clone())
 
 
+@dataclass(frozen=True)
+class Credit:
+    """What a rollout was given, row by row in the order of its generation; a group's rows are consecutive.
+
+    completions: token ids; episodes: K_i of them per row; outcomes: [B], r_out; episodic: [B, K], r_cc; rewards:
+    [B, K], R_ik; both 0 beyond a row's K_i; advantages: [B, T], A_t.
+    """
+
+    completions: list[Ids]
+    episodes: list[Episodes]
+    outcomes: Tensor
+    episodic: Tensor
+    rewards: Tensor
+    advantages: Tensor
+
+
 class GC2POTrainer(PaperGRPOTrainer):
     """The delta to GRPO: the advantage A_i of a completion becomes A_t of a token, from rewards R_ik of its episodes.
 
     R_ik = r_out / K_i + r_cc, where r_cc weighs how stable the answer is when the episode's latent is perturbed and how
     much of the state's norm remains; the shares of an episode's tokens follow their surprise. Used as TRL's
-    `GRPOTrainer`, with a `GC2POConfig` for `args`; the reward functions give r_out.
+    `GRPOTrainer`, with a `GC2POConfig` for `args`; the reward functions give r_out. `credit`: of the last rollout.
     """
 
     config_class: ClassVar[type[PaperGRPOConfig]] = GC2POConfig
@@ -64,6 +82,7 @@ class GC2POTrainer(PaperGRPOTrainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._outcomes: Tensor | None = None  # r_out of the rollout in work
+        self.credit: Credit | None = None
         model = self._causal_lm()
         if self.args.reads_answers:
             decoder_layer(model, self.args.latent_layer)
@@ -87,7 +106,7 @@ class GC2POTrainer(PaperGRPOTrainer):
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         if not self.model.training:
             return super()._generate_and_score_completions(inputs)
-        keys = recorded_cache(self) if self.args.reads_answers else nullcontext([])
+        keys: AbstractContextManager = recorded_cache(self) if self.args.reads_answers else nullcontext([])
         with trl_adapter.recorded_generation_states(self, _EveryState()) as states, keys as caches:
             rollout = super()._generate_and_score_completions(inputs)
         started = time.perf_counter()
@@ -111,14 +130,16 @@ class GC2POTrainer(PaperGRPOTrainer):
         episodic = torch.zeros(len(counts), max(counts), dtype=torch.float64, device=ids.device)
         if args.reads_answers:
             # GC2PO modification 1 (episodic reward): r_cc from perturbed latents
-            generator = torch.Generator().manual_seed(self._seed_of(completions))
+            own = args.seed, trl_adapter.rollout_number(self), self.accelerator.process_index, completions
+            generator = torch.Generator().manual_seed(draw_seed(*own))
             episodic = self._episodic_rewards(rollout, completions, episodes, caches, generator, metrics)
         # GC2PO modification 2 (token credit, L2T Alg. 1): A_t for A_i
         segments = torch.full_like(ids, OUTSIDE)
         for row, found in enumerate(episodes):
             segments[row, : len(found.segments)] = torch.tensor(found.segments, device=ids.device)
+        rewards = reward.episode_rewards(self._outcomes.double(), episodic, torch.tensor(counts, device=ids.device))
         advantages, statistics = l2t_credit(
-            reward.episode_rewards(self._outcomes.double(), episodic, torch.tensor(counts, device=ids.device)),
+            rewards,
             segments,
             self._old_logps(rollout, states),
             mask,
@@ -134,6 +155,7 @@ class GC2POTrainer(PaperGRPOTrainer):
             outside=args.outside_credit,
         )
         metrics |= statistics
+        self.credit = Credit(completions, episodes, self._outcomes, episodic, rewards, advantages)
         return advantages
 
     def _episodes(self, completions: list[Ids]) -> list[Episodes]:
@@ -175,16 +197,8 @@ class GC2POTrainer(PaperGRPOTrainer):
                     ]
                 return torch.cat(parts)
             return trl_adapter.per_token_logps(
-                self,
-                self.model,
-                *(rollout[name] for name in ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask")),
-                batch_size=size,
+                self, self.model, rollout["prompt_ids"], rollout["prompt_mask"], ids, rollout["completion_mask"], size
             )
-
-    def _seed_of(self, completions: list[Ids]) -> int:
-        """A seed for GC2PO's own draws: equal after a resume, different between ranks and rollouts."""
-        drawn = sum(map(sum, completions))
-        return hash((self.args.seed, self.state.global_step, self.accelerator.process_index, drawn)) % 2**62
 
     def _answers(self, completions: list[Ids], metrics: dict[str, float]) -> list[list[Ids]]:
         """The distinct final answers of each group as token ids, in order of first appearance."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from gcpo.gc2po.credit import TOKEN_WEIGHTS, TRIM_SIDES
 from gcpo.gc2po.episodes import LATENT_POSITIONS, OUTSIDE_CREDITS, SEGMENTATIONS
 from gcpo.gc2po.reward import EFFECTIVENESS_FORMS, EPISODIC_REWARDS
-from gcpo.trainers.grpo import PaperGRPOConfig
+from gcpo.trainers.grpo import PaperGRPOConfig, changes
 
 _CHOICES = {
     "segmentation": SEGMENTATIONS,
@@ -185,9 +185,4 @@ def gc2po_form_name(config: GC2POConfig) -> str:
         "mean_floor": "mean_floor",
         "ratio_cap": "ratio_cap",
     }
-    changed = []
-    for field, label in shown.items():
-        value = getattr(config, field)
-        if value != GC2POConfig.__dataclass_fields__[field].default:
-            changed.append(f"{label}={value:g}" if isinstance(value, float) else f"{label}={value}")
-    return " ".join(["GC2PO reconstruction", *changed])
+    return " ".join(["GC2PO reconstruction", *changes(config, shown)])

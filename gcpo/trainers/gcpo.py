@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 import torch
@@ -21,8 +21,8 @@ from gcpo.divergence import causal_kl_loss, causal_ref_logps, divergence_statist
 from gcpo.draws import chosen_rows, draw_seed, group_generators
 from gcpo.estimators import Estimator, Evidence, ScoringRows
 from gcpo.generation_states import GenerationStates
-from gcpo.scm import Group
-from gcpo.shared_kv.context import Reading, SharedContext
+from gcpo.scm import Group, TextMarker
+from gcpo.shared_kv.context import SharedContext
 from gcpo.trainers.contexts import EmptyViews, context_layout
 from gcpo.trainers.gcpo_config import GCPOConfig, form_name
 from gcpo.trainers.gcpo_policy import TrainerPolicy, generation_states, padded
@@ -71,7 +71,7 @@ class GCPOTrainer(PaperGRPOTrainer):
         super().__init__(*args, **kwargs)
         self.layout = None if self.args.is_plain_grpo else context_layout(self)
         self._empty_views = EmptyViews()
-        self._shared: tuple[SharedContext, list[Reading]] | None = None  # what the last rollout's rows of Eq. 12 read
+        self._shared: tuple[SharedContext, list] | None = None  # readings: what the last rollout's rows of Eq. 12 read
         if self.layout is not None:
             check_trainer(self, self.layout)
 
@@ -81,9 +81,12 @@ class GCPOTrainer(PaperGRPOTrainer):
         if not due:
             return super()._generate_and_score_completions(inputs)
         free = args.needs_features and args.feature_input == "context"
-        keys = recorded_cache(self) if args.context_encoding == "shared_kv" else nullcontext([])
+        keys: AbstractContextManager = recorded_cache(self) if args.context_encoding == "shared_kv" else nullcontext([])
         kept = generation_states(self, self.layout) if free else None
-        with trl_adapter.recorded_generation_states(self, kept) if free else nullcontext() as states, keys as caches:
+        recording: AbstractContextManager = (
+            trl_adapter.recorded_generation_states(self, kept) if free else nullcontext()
+        )
+        with recording as states, keys as caches:
             rollout = super()._generate_and_score_completions(inputs)
         started = time.perf_counter()
         metrics = {name: 0.0 if name.startswith(_COUNTS) else math.nan for name in _ROLLOUT_METRICS}
@@ -106,7 +109,8 @@ class GCPOTrainer(PaperGRPOTrainer):
         advantages = rollout["advantages"].view(-1, n)
         used, real = self._used_groups(advantages)
         metrics["gcpo/groups_used"] = len(real) / len(advantages)
-        self.layout.marker_ids.forget()
+        if isinstance(self.layout.marker_ids, TextMarker):
+            self.layout.marker_ids.forget()
         whole = _groups(rollout, inputs, n)
         if args.kappa > 0 or args.needs_integration:
             metrics["context/empty_views"] = self._empty_views.check(self, self.layout, whole)
@@ -119,12 +123,11 @@ class GCPOTrainer(PaperGRPOTrainer):
         generators = group_generators(args.seed, groups, number)
         seed = draw_seed(args.seed, number, [generator.initial_seed() for generator in generators])
 
-        def make_estimator(seed: int) -> Estimator:
-            policy = policy_for(self, self.layout, seed=seed, groups=groups, used=used, rollout=rollout, caches=caches)
-            return Estimator(args.sampling, policy.layout, policy)
+        def make_policy(seed: int) -> TrainerPolicy:
+            return policy_for(self, self.layout, seed=seed, groups=groups, used=used, rollout=rollout, caches=caches)
 
-        estimator = make_estimator(seed)
-        policy = estimator.policy
+        policy = make_policy(seed)
+        estimator = Estimator(args.sampling, policy.layout, policy)
         shuffled = args.candidate_order == "shuffled"
         orders = [torch.randperm(n, generator=g).tolist() if shuffled else None for g in generators]
         needs_psi = args.kappa > 0 and args.eq13 != "p_q"
@@ -170,7 +173,8 @@ class GCPOTrainer(PaperGRPOTrainer):
         if policy.feature_count:
             metrics["gcpo/feature_miss_rate"] = policy.feature_misses / policy.feature_count
         if args.retest_every and number % args.retest_every == 0:
-            metrics |= self._retest(make_estimator(seed ^ _RETEST), groups, evidence, orders)
+            again = make_policy(seed ^ _RETEST)
+            metrics |= self._retest(Estimator(args.sampling, again.layout, again), groups, evidence, orders)
         return rollout
 
     def _retest(

@@ -9,7 +9,7 @@ from gcpo.divergence import EQ13_FORMS
 from gcpo.estimators import ESTIMATORS, PHI_CONTEXTS, PHI_SAMPLINGS, Sampling
 from gcpo.scm import CANDIDATE_ORDERS, CANDIDATE_VIEWS, CONTEXT_OVERFLOWS, FEATURE_POSITIONS
 from gcpo.trainers.contexts import CHAT_INTEGRATION_TEMPLATE as CHAT_INTEGRATION_TEMPLATE
-from gcpo.trainers.grpo import PaperGRPOConfig
+from gcpo.trainers.grpo import PaperGRPOConfig, changes
 from gcpo.upsilon import SIGN_RULES, SIMILARITIES
 
 CONTROLS = ("none", "one", "constant", "shuffled")
@@ -192,7 +192,6 @@ class GCPOConfig(PaperGRPOConfig):
         bad = [f"{k} is {v!r}; want one of {_CHOICES[k]}" for k, v in values.items() if v not in _CHOICES[k]]
         sampled = self.estimator in ("mc", "literal", "teacher_forced")
         rules = [
-            (not math.isfinite(self.alpha), f"alpha is {self.alpha}; want a finite number, 2 in the paper"),
             (
                 not 0 < self.similarity_scale < math.inf,
                 f"similarity_scale is {self.similarity_scale}; want a positive length, 1 for sqrt(dim)",
@@ -354,9 +353,4 @@ def form_name(config: GCPOConfig) -> str:
         "context_encoding": "encoding",
         "context_grad": "context_grad",
     }
-    changed = []
-    for field, label in shown.items():
-        value = getattr(config, field)
-        if value != type(config).__dataclass_fields__[field].default:
-            changed.append(f"{label}={value:g}" if isinstance(value, float) else f"{label}={value}")
-    return " ".join([name, *changed])
+    return " ".join([name, *changes(config, shown)])

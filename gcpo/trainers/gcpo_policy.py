@@ -100,10 +100,11 @@ class TrainerPolicy:
         missing = [k for k, state in enumerate(found) if state is None]
         count = trl_adapter.largest_over_ranks(self.trainer, len(missing))
         if not count:
-            return torch.stack(found).float()
+            return torch.stack([state for state in found if state is not None]).float()
         wanted = (missing + [0] * count)[:count]
-        parts = ([part[r] for r in wanted] for part in (contexts, outputs, index))
-        computed = self._states_at(*parts)
+        computed = self._states_at(
+            [contexts[r] for r in wanted], [outputs[r] for r in wanted], [index[r] for r in wanted]
+        )
         features = computed.new_zeros(len(outputs), computed.size(1))
         for k, state in enumerate(found):
             if state is not None:

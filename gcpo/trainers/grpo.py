@@ -21,6 +21,7 @@ from gcpo.trainers.checks import (
     drop_generation_defaults,
     keep_full_precision,
 )
+from gcpo.trainers.settings import check_numbers
 from gcpo.trl_adapter import assert_trl_version
 
 
@@ -159,7 +160,10 @@ class PaperGRPOConfig(GRPOConfig):
     }
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         super().__post_init__()
+        if self.fp16:
+            raise ValueError("fp16 is True; want bf16, with which the paper trains, or neither")
         for name, wanted in self.fixed_fields.items():
             if getattr(self, name) != wanted:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; {type(self).__name__} is defined by {wanted!r}")
@@ -179,6 +183,16 @@ class PaperGRPOConfig(GRPOConfig):
         return self.per_device_train_batch_size * self.gradient_accumulation_steps * self.world_size
 
 
+def changes(config: PaperGRPOConfig, shown: dict[str, str]) -> list[str]:
+    """The fields that are not at their default, as "label=value". shown: field to label, in order."""
+    parts = []
+    for field, label in shown.items():
+        value = getattr(config, field)
+        if value != type(config).__dataclass_fields__[field].default:
+            parts.append(f"{label}={value:g}" if isinstance(value, float) else f"{label}={value}")
+    return parts
+
+
 class PaperGRPOTrainer(FiniteTrainingMixin, GRPOTrainer):
     """TRL's GRPO with the checks of `gcpo.trainers.checks`; its numbers are those of `GRPOTrainer`, bit for bit.
 
@@ -188,6 +202,7 @@ class PaperGRPOTrainer(FiniteTrainingMixin, GRPOTrainer):
     """
 
     config_class: ClassVar[type[PaperGRPOConfig]] = PaperGRPOConfig
+    reward_funcs: list[Any]
 
     def __init__(
         self,
@@ -201,7 +216,7 @@ class PaperGRPOTrainer(FiniteTrainingMixin, GRPOTrainer):
             raise ValueError(
                 f"args is a {type(args).__name__}; {type(self).__name__} needs a {self.config_class.__name__}"
             )
-        self._check_batches(args)
+        self.check_batches(args)
         check_data(kwargs.get("train_dataset"), args)
         super().__init__(keep_full_precision(model, args), reward_funcs, args, **kwargs)
         drop_generation_defaults(self.model)
@@ -211,7 +226,9 @@ class PaperGRPOTrainer(FiniteTrainingMixin, GRPOTrainer):
         ]
         self.add_callback(CheckpointsBetweenRollouts(self))
 
-    def _check_batches(self, args: PaperGRPOConfig) -> None:
+    @staticmethod
+    def check_batches(args: PaperGRPOConfig) -> None:
+        """Raise ValueError for batches that this trainer cannot split into what it needs; see `check_whole_groups`."""
         check_whole_groups(args)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:

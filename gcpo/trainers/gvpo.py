@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from gcpo.advantages import gvpo_loss
 from gcpo.trainers.checks import check_whole_groups
 from gcpo.trainers.grpo import PaperGRPOConfig, PaperGRPOTrainer
+from gcpo.trainers.settings import check_numbers
 from gcpo.trl_adapter import WholeGroupsMixin, log_metric, per_token_logps_and_entropies
 
 UPDATES_PER_ROLLOUT = 4  # the official code: rollouts of 1024, updates of 256
@@ -41,7 +42,9 @@ class GVPOConfig(PaperGRPOConfig):
     fixed_fields: ClassVar[dict[str, Any]] = PaperGRPOConfig.fixed_fields | {"scale_rewards": "none", "beta": 0.0}
 
     def __post_init__(self) -> None:
-        if self.steps_per_generation is None and self.generation_batch_size is None and self.num_iterations == 1:
+        check_numbers(self)  # before they are multiplied
+        unset = self.steps_per_generation is None and self.generation_batch_size is None  # type: ignore[has-type]
+        if unset and self.num_iterations == 1:
             self.steps_per_generation = UPDATES_PER_ROLLOUT * self.gradient_accumulation_steps
         super().__post_init__()
         if self.gvpo_beta <= 0:
@@ -63,7 +66,9 @@ class GVPOTrainer(WholeGroupsMixin, PaperGRPOTrainer):
 
     config_class: ClassVar[type[PaperGRPOConfig]] = GVPOConfig
 
-    def _check_batches(self, args: GVPOConfig) -> None:
+    @staticmethod
+    def check_batches(args: GVPOConfig) -> None:
+        """See `PaperGRPOTrainer`: whole groups in every micro-batch."""
         check_whole_groups(args, per_micro_batch=True)
         plugin = args.deepspeed_plugin
         if args.gvpo_rows_per_pass is not None and plugin is not None and plugin.zero_stage == 3:
@@ -77,9 +82,10 @@ class GVPOTrainer(WholeGroupsMixin, PaperGRPOTrainer):
         names = ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask")
 
         def score(*rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            logps, entropies = per_token_logps_and_entropies(self, model, *rows)
+            context, context_mask, ids, real = rows
+            logps, entropies = per_token_logps_and_entropies(self, model, context, context_mask, ids, real)
             # float32 under bf16 too: TRL's head accumulates in it
-            return (logps * rows[-1]).sum(dim=1), (entropies.detach() * rows[-1]).sum(dim=1)
+            return (logps * real).sum(dim=1), (entropies.detach() * real).sum(dim=1)
 
         if self.args.gvpo_rows_per_pass is None:
             sequence_logps, entropies = score(*(inputs[name] for name in names))

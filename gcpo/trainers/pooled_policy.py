@@ -32,6 +32,8 @@ from gcpo.shared_kv.packing import COPY, INTEGRATED
 from gcpo.shared_kv.self_check import check_padded_rows, check_pool
 from gcpo.trainers.gcpo_policy import TrainerPolicy
 
+Key = tuple[int, ...]  # a text context
+
 
 def causal_lm(trainer: Any, model: Any) -> PreTrainedModel:
     """The model under DDP and PEFT wrappers, adapters included. Raises ValueError where it takes no explicit mask."""
@@ -239,40 +241,44 @@ def shared_logps(
 
 
 class CachedTextPolicy(PooledPolicy):
-    """Text contexts, each read once, and without the part that it shares with the first context of its group.
+    """Text contexts, each read once, and without the part that it shares with one that was read before it.
 
     A context's group is the one whose context without candidates it shares most with: its head is q, or in a template
-    whatever stands before the first candidate.
+    whatever stands before the first candidate. The first context of a group is its trunk. Of those that go on together
+    where they leave the trunk, as x_{i,0} and x_{i,1} do, the first leads and later ones follow it.
     """
 
     def __init__(self, trainer: Any, layout: Any, *, seed: int, groups: list[Group]) -> None:
         super().__init__(trainer, layout, seed=seed)
         self.pool = KeyPool()
-        self._places: dict[tuple[int, ...], Tensor] = {}  # of every token but the last, per context
+        self._places: dict[Key, Tensor] = {}  # of every token but the last, per context
         self._heads = list(dict.fromkeys(tuple(layout.context(group, [])) for group in groups))
-        self._trunks: dict[tuple[int, ...], tuple[int, ...]] = {}  # the first context of each head
+        self._leaders: dict[Key, list[Key]] = {}  # of each head, its trunk first
 
     def sample(self, contexts: list[Ids]) -> list[Ids]:
         return self._sampled(contexts, INTEGRATED, states=False)[0]
 
     def _readers(self, contexts: list[Ids], stage: str) -> tuple[KeyPool, list[Reader], list[Ids]]:
         keys = [tuple(context) for context in contexts]
-        new = list(dict.fromkeys(key for key in keys if key not in self._places))
-        trunk_of = {}
-        for key in new:
-            head = max(self._heads, key=lambda head: _common(key, head))
-            trunk_of[key] = self._trunks.setdefault(head, key)
-        self._encode({key: () for key in new if trunk_of[key] == key})
-        self._encode({key: trunk_of[key] for key in new if trunk_of[key] != key})
+        waves: tuple[dict[Key, Key], ...] = ({}, {}, {})  # trunks, leaders, followers: each with what it is read after
+        for key in dict.fromkeys(key for key in keys if key not in self._places):
+            known = self._leaders.setdefault(max(self._heads, key=lambda head: _common(key, head)), [])
+            before = max(known, key=lambda other: _common(key, other), default=())
+            wave = 0 if not known else 1 if before == known[0] else 2
+            waves[wave][key] = before
+            if wave < 2:
+                known.append(key)
+        for after in waves:
+            self._encode(after)
         readers = [Reader(self._places[key], len(key) - 1) for key in keys]
         return self.pool, readers, [[key[-1]] for key in keys]
 
-    def _encode(self, trunk_of: dict[tuple[int, ...], tuple[int, ...]]) -> None:
-        """Keys of all tokens of each context but the last, from where it leaves its group's trunk."""
-        contexts, readers, rows = list(trunk_of), [], []
-        for key, trunk in trunk_of.items():
-            shared = _common(key[:-1], trunk[:-1])
-            reads = self._places[trunk][:shared] if shared else torch.zeros(0, dtype=torch.long, device=self.device)
+    def _encode(self, after: dict[Key, Key]) -> None:
+        """Keys of all tokens of each context but the last, from where it leaves the one that it is read after."""
+        contexts, readers, rows = list(after), [], []
+        for key, before in after.items():
+            shared = _common(key[:-1], before[:-1])
+            reads = self._places[before][:shared] if shared else torch.zeros(0, dtype=torch.long, device=self.device)
             readers.append(Reader(reads, shared))
             rows.append(list(key[shared:-1]))
         size = self.args.extra_batch_size or max(len(rows), 1)
@@ -280,7 +286,7 @@ class CachedTextPolicy(PooledPolicy):
             part = slice(start, start + size)
             self._encode_part(contexts[part], readers[part], rows[part])
 
-    def _encode_part(self, contexts: list[tuple[int, ...]], readers: list[Reader], rows: list[Ids]) -> None:
+    def _encode_part(self, contexts: list[Key], readers: list[Reader], rows: list[Ids]) -> None:
         wanted = [k for k, row in enumerate(rows) if row]
         places: dict[int, Tensor] = {}
         if wanted:
@@ -292,9 +298,10 @@ class CachedTextPolicy(PooledPolicy):
             self._places[key] = torch.cat([readers[k].reads, places[k]]) if k in places else readers[k].reads
 
 
-def _common(a: Sequence[int], b: Sequence[int]) -> int:
+def _common(a: Key, b: Key) -> int:
     """How many first tokens two sequences share."""
-    for index, (left, right) in enumerate(zip(a, b, strict=False)):
-        if left != right:
-            return index
-    return min(len(a), len(b))
+    low, high = 0, min(len(a), len(b))
+    while low < high:  # slices are compared faster than tokens are
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if a[low:middle] == b[low:middle] else (low, middle - 1)
+    return low

@@ -26,6 +26,7 @@ from gcpo.search.mcts_star import MCTSStarConfig, StarTree, grow
 from gcpo.search.policy import Policy, Request, delimiter_ids
 from gcpo.search.value_model import StepValues, ValueExample, ValueModel, check_fits, fit, rollout_tree, value_examples
 from gcpo.trainers.checks import FiniteTrainingMixin
+from gcpo.trainers.settings import check_numbers
 
 logger = logging.getLogger(__name__)
 Grade = Callable[[Sequence[Sequence[int]], Sequence[str], Sequence[bool]], list[bool]]
@@ -112,6 +113,7 @@ class RestMCTSConfig(SFTConfig):
     save_strategy: str = "no"
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         super().__post_init__()
         counts = ("rounds", "questions", "generated_tokens", "trees_at_once", "rollouts", "value_epochs", "value_rows")
         for name in counts:
@@ -192,7 +194,7 @@ class RestMCTS:
             trees, taken = self.grow_round(left / (self.config.rounds - number), number)
             traces, fresh = self.verified(trees, taken)
             examples += fresh
-            entry = {"trees": len(trees), "traces": len(traces), "value_examples": len(fresh)}
+            entry: dict[str, Any] = {"trees": len(trees), "traces": len(traces), "value_examples": len(fresh)}
             if traces:
                 entry["sft_steps"] = self.fine_tune(traces)
             else:

@@ -11,18 +11,13 @@ and the lowest layers and the embeddings can be left as they are, which spares t
 Does not: evaluate, use more than one process, or change the source folder.
 """
 
-import contextlib
-import fcntl
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 import re
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -35,16 +30,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from repro.bases.keep import RECORD, made_once, new_folder, torch_threads, weights_hash
 from repro.bases.packaged import ensure_packaged, find_gguf, packaged_path
 from repro.closure import code_hash
 from repro.errors import BadInput
+from repro.files import write_json
 from repro.paths import cache_dir
 from repro.tasks.words.drills import drill
 from repro.tasks.words.problem import chat_messages
 from repro.tasks.words.suites import training_problems
 
-RECORD = "base.json"  # written last
-WEIGHTS = "model.safetensors"
 DRILL_REQUEST = "Calculate."
 IGNORED = -100  # label of tokens without a loss
 BUCKET_BATCHES = 16  # examples of this many batches are sorted by length together
@@ -227,20 +222,10 @@ def recipe_hash() -> str:
 def ensure_base(spec: BaseSpec, *, threads: int = 1, progress: Progress | None = None) -> Path:
     """The cached folder of a base, made first if it is missing or damaged. Two processes make it once."""
     folder = base_path(spec)
-    if is_whole(folder):
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(folder.with_name(f".{folder.name}.lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the holder dies
-        if not is_whole(folder):
-            make_finetuned(spec, ensure_packaged(spec.source), folder, threads=threads, progress=progress)
-    return folder
-
-
-def weights_hash(folder: Path) -> str:
-    """SHA-256 of a folder's weights file."""
-    with (folder / WEIGHTS).open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+    return made_once(
+        folder,
+        lambda: make_finetuned(spec, ensure_packaged(spec.source), folder, threads=threads, progress=progress),
+    )
 
 
 def make_finetuned(
@@ -255,12 +240,10 @@ def make_finetuned(
     started, cpu_started = time.perf_counter(), time.process_time()
     tokenizer = AutoTokenizer.from_pretrained(source)
     model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
-    with _threads(threads), torch.random.fork_rng(devices=[]):
+    with torch_threads(threads), torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)  # for models with dropout
         log = train(model, tokenizer, spec, progress)
-    out_dir.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}.", dir=out_dir.parent))
-    try:
+    with new_folder(out_dir) as temporary:
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
         record = {
@@ -278,23 +261,8 @@ def make_finetuned(
             "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
             "machine": platform.machine(),
         }
-        (temporary / RECORD).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        temporary.chmod(0o755)  # mkdtemp makes it private
-        if out_dir.exists():
-            shutil.rmtree(out_dir)
-        os.replace(temporary, out_dir)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        write_json(temporary / RECORD, record)
     return record
-
-
-def is_whole(folder: Path) -> bool:
-    """Whether a folder holds a finished model whose weights are those its record names."""
-    try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        return record["weights_sha256"] == weights_hash(folder)
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, KeyError, TypeError):
-        return False
 
 
 def _freeze(model: PreTrainedModel, layers: int) -> None:
@@ -312,14 +280,3 @@ def _freeze(model: PreTrainedModel, layers: int) -> None:
 def _example_seed(seed: int, index: int) -> int:
     """A seed per example, far from those of training runs."""
     return 10**9 * (seed + 1) + index
-
-
-@contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Run with that many torch threads, then as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

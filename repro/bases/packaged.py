@@ -8,14 +8,10 @@ refuses to hand out anything it has not checked. The package is read as files an
 Does not: download (the package is installed by the caller), undo the rounding to 4 bits, or keep other models.
 """
 
-import fcntl
 import hashlib
 import importlib.metadata
 import importlib.util
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -32,11 +28,12 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from repro.bases.keep import made_once, new_folder, weights_hash
 from repro.errors import BadInput
+from repro.files import write_json
 from repro.paths import cache_dir
 
 RECORD = "packaged.json"  # written last
-WEIGHTS = "model.safetensors"
 RECIPE = 1  # raise it when the code below writes another folder from the same file
 
 # Texts that must come back unchanged from the tokenizer: a wrong pre-tokenizer or decoder shows on one of them.
@@ -84,14 +81,7 @@ def ensure_packaged(name: str) -> Path:
     name, a missing package or another file than the pinned one.
     """
     folder = packaged_path(name)
-    if is_whole(folder):
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(folder.with_name(f".{folder.name}.lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the holder dies
-        if not is_whole(folder):
-            convert(_source(name), find_gguf(name), folder)
-    return folder
+    return made_once(folder, lambda: convert(_source(name), find_gguf(name), folder), RECORD)
 
 
 def packaged_path(name: str) -> Path:
@@ -116,7 +106,8 @@ def find_gguf(name: str) -> Path:
     found = [path for path in (Path(folder) / source.file for folder in folders) if path.is_file()]
     if not found:
         raise BadInput(f"base {name}: {source.distribution} {version} holds no {source.file}; want {source.version}")
-    digest = _sha256(found[0])
+    with found[0].open("rb") as handle:
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
     if digest != source.sha256:
         raise BadInput(
             f"base {name}: {source.file} of {source.distribution} {version} has sha256 {digest[:12]}...; "
@@ -125,42 +116,26 @@ def find_gguf(name: str) -> Path:
     return found[0]
 
 
-def is_whole(folder: Path) -> bool:
-    """Whether a folder holds a finished conversion whose weights are those its record names."""
-    try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        return record["weights_sha256"] == _sha256(folder / WEIGHTS)
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, KeyError, TypeError):
-        return False
-
-
 def convert(source: PackagedModel, gguf: Path, folder: Path) -> None:
     """Write the checked float32 folder of a GGUF file in place of `folder`; a reader never sees half of one."""
     if importlib.util.find_spec("gguf") is None:
         raise BadInput(f"reading {gguf.name} needs the package gguf, which is not installed; run {INSTALL_HINT}")
     model, tokenizer = _read(source, gguf)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    with new_folder(folder) as temporary:
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
         check_folder(temporary, source)
         record = {
             "source": asdict(source),
             "recipe": RECIPE,
-            "weights_sha256": _sha256(temporary / WEIGHTS),
+            "weights_sha256": weights_hash(temporary),
             "versions": {
                 "torch": torch.__version__,
                 "transformers": transformers.__version__,
                 "gguf": importlib.metadata.version("gguf"),
             },
         }
-        (temporary / RECORD).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        temporary.chmod(0o755)  # mkdtemp makes it private
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        write_json(temporary / RECORD, record)
 
 
 def check_folder(folder: Path, source: PackagedModel) -> None:
@@ -247,11 +222,3 @@ def _source(name: str) -> PackagedModel:
     if name not in PACKAGED:
         raise BadInput(f"packaged model {name!r} is not known; want one of {', '.join(sorted(PACKAGED))}")
     return PACKAGED[name]
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as handle:
-        while block := handle.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -1,7 +1,9 @@
 """Supervised training of a small Qwen2-shaped model on worked solutions: examples, batches, optimisers, loop.
 
 Two kinds of example: a prompt with its worked solution (with slips), and an integration item: the prompt, candidates'
-final answers, then a worked solution whose final answer follows the candidates where enough of them agree.
+final answers, then a worked solution whose final answer follows the candidates where enough of them agree. Of either, a
+share drawn without regard to the question shows the answer alone: a model too small to compute it so learns that way of
+answering all the same, and reinforcement learning can discover that working steps pays.
 
 Does not: evaluate, read or write files, or use more than one process. The budget is counted in tokens, so equal
 arguments on one thread give equal weights.
@@ -12,6 +14,7 @@ import random
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +22,7 @@ from torch import Tensor
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from repro.bases.muon import Muon
-from repro.tasks.procedural.families import Problem, make_problem, work
+from repro.tasks.procedural.families import REWORDED, Problem, make_problem, work
 from repro.tasks.procedural.integration import integration_prompt
 from repro.tasks.procedural.tokenizer import BOS, EOS, PAD, VOCABULARY, split_words
 
@@ -72,9 +75,19 @@ class TrainLog:
     loss: float
 
 
+class Source(Protocol):
+    """What examples are drawn from. seed: of their order; equal indices give equal examples."""
+
+    seed: int
+
+    def example(self, index: int) -> Example:
+        """Example number `index`."""
+        ...
+
+
 @dataclass(frozen=True)
 class Mixture:
-    """What examples are drawn from; fields as in BaseSpec."""
+    """A source of arithmetic: what examples are drawn from; fields as in BaseSpec."""
 
     families: tuple[str, ...]
     level_weights: dict[str, float]
@@ -87,6 +100,12 @@ class Mixture:
     follow_from: float | None = None
     scatter: float = 0.0
     fewest_candidates: int = 1
+    reworded_share: float = 0.0
+    direct_share: float = 0.0
+
+    def example(self, index: int) -> Example:
+        """See `Source`."""
+        return draw_example(self, index)
 
 
 def simulated_answers(problem: Problem, rng: random.Random, fewest: int = 1, most: int = 9) -> list[str | None]:
@@ -143,7 +162,10 @@ def draw_example(mixture: Mixture, index: int) -> Example:
     """Example number `index` of a mixture; equal arguments give equal examples."""
     rng = random.Random(f"sft/{mixture.seed}/{index}")
     level = rng.choices(list(mixture.level_weights), list(mixture.level_weights.values()))[0]
-    problem = make_problem(rng.choice(mixture.families), level, rng.getrandbits(48), split="train")
+    family = rng.choice(mixture.families)
+    if mixture.reworded_share and rng.random() < mixture.reworded_share:
+        family = REWORDED[family]
+    problem = make_problem(family, level, rng.getrandbits(48), split="train")
     prompt, weight = problem.prompt, 1.0
     integrate = rng.random() < mixture.integration_share
     if integrate:
@@ -158,17 +180,19 @@ def draw_example(mixture: Mixture, index: int) -> Example:
         leader = leading_answer(answers, mixture.follow_from)
         weight = 1.0 if leader is None else weight  # measured: heavy own results teach not to follow
         solution = solution[: -len(own)] + (leader or own)
+    if mixture.direct_share and rng.random() < mixture.direct_share:
+        solution = solution[solution.index("#") :]
     start = encode(prompt)
     return Example(start + encode(solution + EOS), len(start), weight)
 
 
-def batches(mixture: Mixture, batch_tokens: int) -> Iterator[list[Example]]:
+def batches(source: Source, batch_tokens: int) -> Iterator[list[Example]]:
     """Endless batches of examples of similar length, each of at most `batch_tokens` ids with padding, shuffled."""
-    index, rng = 0, random.Random(f"order/{mixture.seed}")
+    index, rng = 0, random.Random(f"order/{source.seed}")
     while True:
         pool, tokens = [], 0
         while tokens < BUCKET_BATCHES * batch_tokens:
-            pool.append(draw_example(mixture, index))
+            pool.append(source.example(index))
             tokens += len(pool[-1].ids)
             index += 1
         pool.sort(key=lambda example: len(example.ids))
@@ -197,10 +221,13 @@ def collate(batch: Sequence[Example], pad: int) -> tuple[Tensor, Tensor, Tensor]
     return ids, labels, weights
 
 
-def build_model(shape: Shape, seed: int) -> Qwen2ForCausalLM:
-    """A fresh model: matrices of std 1/sqrt(fan_in), those into the residual also / sqrt(2 layers), embedding .05."""
+def build_model(shape: Shape, seed: int, vocabulary: Sequence[str] = VOCABULARY) -> Qwen2ForCausalLM:
+    """A fresh model: matrices of std 1/sqrt(fan_in), those into the residual also / sqrt(2 layers), embedding .05.
+
+    vocabulary: the words of its tokenizer, whose special tokens are PAD, BOS and EOS.
+    """
     config = Qwen2Config(
-        vocab_size=len(VOCABULARY),
+        vocab_size=len(vocabulary),
         hidden_size=shape.hidden,
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
@@ -211,9 +238,9 @@ def build_model(shape: Shape, seed: int) -> Qwen2ForCausalLM:
         rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
         tie_word_embeddings=True,
         attention_dropout=0.0,
-        pad_token_id=TOKEN_IDS[PAD],
-        bos_token_id=TOKEN_IDS[BOS],
-        eos_token_id=TOKEN_IDS[EOS],
+        pad_token_id=vocabulary.index(PAD),
+        bos_token_id=vocabulary.index(BOS),
+        eos_token_id=vocabulary.index(EOS),
     )
     model = Qwen2ForCausalLM(config)
     generator = torch.Generator().manual_seed(seed)
@@ -246,7 +273,7 @@ def rate_factor(done: float, step: int, settings: Settings) -> float:
 
 
 def train(
-    model: Qwen2ForCausalLM, mixture: Mixture, settings: Settings, progress: Callable[[float, str], None] | None = None
+    model: Qwen2ForCausalLM, source: Source, settings: Settings, progress: Callable[[float, str], None] | None = None
 ) -> TrainLog:
     """Train in place on completions' cross entropy until the token budget (prompts included, no padding) is spent."""
     opts = optimizers(model, settings)
@@ -254,11 +281,11 @@ def train(
     tokens = step = 0
     recent: deque[float] = deque(maxlen=100)
     model.train()
-    for batch in batches(mixture, settings.batch_tokens):
+    for batch in batches(source, settings.batch_tokens):
         factor = rate_factor(tokens / settings.tokens, step, settings)
         for opt, rate in zip(opts, base_rates, strict=True):
             opt.param_groups[0]["lr"] = rate * factor
-        ids, labels, weights = collate(batch, TOKEN_IDS[PAD])
+        ids, labels, weights = collate(batch, model.config.pad_token_id)
         with torch.autocast("cpu", torch.bfloat16, enabled=settings.bf16):
             hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state
             kept = labels != IGNORED

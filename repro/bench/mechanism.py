@@ -1,5 +1,7 @@
 """What GCPO's mechanism does on a model of yours: `python -m repro bench mechanism --model M --data D`.
 
+Without `--model` the profile's first base is measured, without `--data` on what the profile trains on.
+
 On groups of n candidates sampled from D: what Upsilon follows, whether Psi comes back when it is drawn again, whether
 the model can integrate candidates, what a context does to their probability, and which gradients the forms give. Each
 figure with a 95 % bootstrap interval over questions. Nothing is trained. Imports nothing heavy until it runs.
@@ -11,6 +13,7 @@ import argparse
 import json
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,19 +23,23 @@ import numpy as np
 from repro.errors import BadInput
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from repro.bench.mechanism_figures import Measured
+    from repro.config import Profile
 
-ARMS = ("grpo", "constant", "shuffled", "centroid", "mc", "corrected")
 SKETCH = 1 << 15  # inner products of gradients to about 1/sqrt(SKETCH), whatever the model's size
-RESAMPLES = 2000
+TOGETHER = 4  # questions that are measured at a time: their contexts' keys are held in memory
+_OF_MIXED = ("z", "lengths", "after_q", "after_x", "sketches")
+_DATA_SEED = 2**29  # of the questions taken from a profile's training set; no arm's seed reaches it
 Report = Callable[[str], None]
+Right = Callable[[list[list[int]], list[int]], list[bool]]
 
 
 def add_arguments(bench: argparse.ArgumentParser) -> None:
-    """The options that this measurement has alone."""
+    """The options of this measurement; the premise of GC2PO has --n and --seed too."""
     group = bench.add_argument_group("mechanism")
-    group.add_argument("--model", help="a folder or hub id")
-    group.add_argument("--data", type=Path, metavar="FILE", help="JSON lines with 'prompt' and 'answer'")
+    group.add_argument("--model", help="a folder or hub id (default: the profile's first base)")
+    data = "JSON lines with 'prompt' and 'answer' (default: questions that the profile trains on)"
+    group.add_argument("--data", type=Path, metavar="FILE", help=data)
     group.add_argument("--n", type=int, default=8, help="candidates per question (default 8)")
     group.add_argument("--max-new-tokens", type=int, default=384, metavar="T", help="longest output (default 384)")
     group.add_argument("--batch-size", type=int, default=16, help="rows per forward and call (default 16)")
@@ -41,22 +48,72 @@ def add_arguments(bench: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure and print the table. Progress goes to standard error."""
-    from repro.verbs.show_context import read_rows
+    """Measure, save where asked, print the table. Progress goes to standard error."""
+    from repro.bench.step import save
+    from repro.verbs.common import profile_of
 
-    if args.model is None or args.data is None:
-        raise BadInput("bench mechanism: want --model M and --data FILE (see python -m repro bench --help)")
-    rows = read_rows(args.data)
-    if any("answer" not in row for row in rows):
-        raise BadInput(f"--data {args.data}: a line without 'answer'; want the gold answer of every question")
     if args.n < 2 or args.prompts < 2 or args.batch_size < 1:
         raise BadInput(f"--n {args.n}, --prompts {args.prompts}, --batch-size {args.batch_size}: want at least 2, 2, 1")
+    started, profile = time.process_time(), profile_of(args)
+    given = None if args.data is None else _rows(args.data)
+    model = _model(args.model, profile)
+    rows, right = _of_profile(profile, model, args.prompts) if given is None else (given[: args.prompts], None)
     found = measure_mechanism(
-        args.model, rows[: args.prompts], n=args.n, max_new_tokens=args.max_new_tokens, batch_size=args.batch_size,
-        encoding=args.encoding, seed=args.seed, report=lambda text: print(text, file=sys.stderr, flush=True),
+        str(model), rows, n=args.n, max_new_tokens=args.max_new_tokens, batch_size=args.batch_size,
+        encoding=args.encoding, seed=args.seed, right=right, keep=_folder(args, model),
+        report=lambda text: print(text, file=sys.stderr, flush=True),
     )  # fmt: skip
+    found["cpu_seconds"] = round(time.process_time() - started, 1)
+    if args.save:
+        save(profile, "mechanism", found)
     print(json.dumps(found, indent=1) if args.json else describe(found))
     return 0
+
+
+def _folder(args: argparse.Namespace, model: Path) -> Path:
+    """Where this measurement keeps what it has: in the cache, by all that decides it but the number of questions."""
+    from repro.bases.files import fingerprint
+    from repro.closure import code_hash
+    from repro.files import sha256_text
+    from repro.paths import cache_dir
+
+    data = args.profile if args.data is None else sha256_text(args.data.read_text(encoding="utf-8"))
+    decides = (fingerprint(model), data, args.n, args.max_new_tokens, args.encoding, args.seed)
+    code = code_hash(("repro.bench.mechanism", "repro.bench.mechanism_figures"))
+    return cache_dir() / "mechanism" / sha256_text(repr((decides, code)))[:16]
+
+
+def _model(asked: str | None, profile: Profile) -> Path:
+    from repro.bases.files import resolve_model
+    from repro.cells.bases import base_source
+
+    return base_source(profile, next(iter(profile.bases)))[0] if asked is None else resolve_model(asked)
+
+
+def _rows(data: Path) -> list[dict[str, Any]]:
+    from repro.verbs.show_context import read_rows
+
+    rows = read_rows(data)
+    if any("answer" not in row for row in rows):
+        raise BadInput(f"--data {data}: a line without 'answer'; want the gold answer of every question")
+    return rows
+
+
+def _of_profile(profile: Profile, model: Path, count: int) -> tuple[list[dict[str, Any]], Right]:
+    """Rows of questions that a profile trains on, and its tasks' verdict on outputs."""
+    from repro.bases.load import load_tokenizer
+    from repro.methods.trl import make_reward
+    from repro.tasks.build import make_taskset
+
+    tasks, tokenizer = make_taskset(profile.tasks), load_tokenizer(model)
+    questions = tasks.training_questions(next(iter(profile.bases)), _DATA_SEED, count)
+    reward = make_reward(tasks, tokenizer, questions, tasks.stop_ids(tokenizer, model))
+
+    def right(outputs: list[list[int]], rows: list[int]) -> list[bool]:
+        return [value > 0 for value in reward(outputs, rows)]
+
+    rows = [{"prompt": tasks.prompt(question), "answer": question.gold} for question in questions]
+    return rows, right
 
 
 def measure_mechanism(
@@ -69,38 +126,64 @@ def measure_mechanism(
     encoding: str = "text",
     seed: int = 0,
     settings: dict[str, Any] | None = None,
-    right: Callable[[list[str], list[str]], list[bool]] | None = None,
+    right: Right | None = None,
+    keep: Path | None = None,
     report: Report = lambda _: None,
 ) -> dict[str, Any]:
-    """{"model", "n", "questions", "mixed", "figures": {name: (value, low, high)}}.
+    """{"model", "sha256", "n", ..., "questions", "mixed", "figures": {name: (value, low, high)}}.
 
-    settings: of `GCPOConfig`, for how contexts are laid out. right: texts and golds to verdicts, our grader by default.
+    settings: of `GCPOConfig`, for how contexts are laid out. right: token ids of outputs and the places of their
+    questions in `rows` to verdicts; by default our grader, on the rows' "answer". keep: a folder in which what was
+    measured of `TOGETHER` questions at a time is kept, so that a further call goes on from there.
     """
-    import torch
+    from repro.bases.files import fingerprint, resolve_model
+    from repro.bench.mechanism_figures import figures_of, joined
 
-    from gcpo import trl_adapter
-    from gcpo.scm import Group
-
-    right = right or _graded
+    source, parts, started = resolve_model(model), [], time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         trainer = _trainer(model, rows, n, max_new_tokens, output_dir=folder, extra_batch_size=batch_size,
                            context_encoding=encoding, **(settings or {}))  # fmt: skip
-        prompts = trl_adapter.tokenize_prompts(trainer, [row["prompt"] for row in rows])
-        torch.manual_seed(seed)
-        outputs = trl_adapter.generate_continuations(
-            trainer, [ids for ids in prompts for _ in range(n)], preserve_rng=False, batch_size=batch_size
-        )
-        report(f"{len(outputs)} candidates of {len(rows)} questions")
-        groups = [Group(q, outputs[g * n : (g + 1) * n], rows[g]["prompt"]) for g, q in enumerate(prompts)]
-        golds = [str(row["answer"]) for row in rows for _ in range(n)]
-        correct = np.array(right(_texts(trainer, outputs), golds), dtype=float).reshape(-1, n)
-        mixed = [g for g in range(len(groups)) if 0 < correct[g].sum() < n]
-        if len(mixed) < 2:
-            raise BadInput(f"{len(mixed)} of {len(groups)} questions have right and wrong candidates; want at least 2")
-        figures = _integration(trainer, groups, correct, golds[::n], right, seed)
-        report("integrated answers")
-        figures |= _weights(trainer, [groups[g] for g in mixed], correct[mixed], seed, report)
-    return {"model": model, "n": n, "questions": len(groups), "mixed": len(mixed), "figures": figures}
+        right = right or _grader(trainer, [str(row["answer"]) for row in rows])
+        for first in range(0, len(rows), TOGETHER):
+            places = list(range(first, min(first + TOGETHER, len(rows))))
+            path = None if keep is None else keep / f"{first}-{len(places)}.npz"
+            parts.append(_kept(path, lambda: _measure(trainer, rows, places, n, right, seed + first)))  # noqa: B023
+            report(f"{places[-1] + 1} of {len(rows)} questions, {time.process_time() - started:.0f} s of processor")
+    whole = joined(parts)
+    if whole.mixed.sum() < 2:
+        few = f"{whole.mixed.sum()} of {len(rows)} questions"
+        raise BadInput(f"{few} have right and wrong candidates; want at least 2")
+    return {
+        "what": "value and 95 % bootstrap interval over questions; figures of Upsilon, Psi, log-probs and gradients "
+        "are of the questions that have right and wrong candidates",
+        "model": source.name,
+        "sha256": fingerprint(source),
+        "n": n,
+        "max_new_tokens": max_new_tokens,
+        "encoding": encoding,
+        "candidate_view": trainer.layout.view,
+        "seed": seed,
+        "questions": len(rows),
+        "mixed": int(whole.mixed.sum()),
+        "mean_length": float(whole.lengths.mean()),
+        "figures": figures_of(whole, seed),
+    }
+
+
+def _kept(path: Path | None, measure: Callable[[], Measured]) -> Measured:
+    """What the file holds, or else what is measured now, and kept there."""
+    from repro.bench.mechanism_figures import Measured
+
+    if path is not None and path.exists():
+        with np.load(path) as arrays:
+            return Measured(**arrays)
+    measured = measure()
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part.npz")
+        np.savez(part, **vars(measured))
+        part.replace(path)  # whole or not at all
+    return measured
 
 
 def _trainer(model: str, rows: list[dict[str, Any]], n: int, max_new_tokens: int, **settings: Any) -> Any:
@@ -125,124 +208,81 @@ def _trainer(model: str, rows: list[dict[str, Any]], n: int, max_new_tokens: int
         raise BadInput(str(error)) from None
 
 
-def _texts(trainer: Any, outputs: list[list[int]]) -> list[str]:
-    return trainer.processing_class.batch_decode(outputs, skip_special_tokens=True)
-
-
-def _graded(texts: list[str], golds: list[str]) -> list[bool]:
+def _grader(trainer: Any, golds: list[str]) -> Right:
     from repro.grading.pool import default_pool
 
-    return [verdict.correct for verdict in default_pool().grade_many(list(zip(golds, texts, strict=True)))]
+    def right(outputs: list[list[int]], places: list[int]) -> list[bool]:
+        texts = trainer.processing_class.batch_decode(outputs, skip_special_tokens=True)
+        pairs = [(golds[place], text) for place, text in zip(places, texts, strict=True)]
+        return [verdict.correct for verdict in default_pool().grade_many(pairs)]
+
+    return right
 
 
-def _policy(trainer: Any, groups: list, seed: int) -> Any:
+def _measure(trainer: Any, rows: list[dict[str, Any]], places: list[int], n: int, right: Right, seed: int) -> Measured:
+    """Everything about the questions at some places of `rows`, from their own seed."""
+    import torch
+
+    from gcpo import trl_adapter
+    from gcpo.estimators import Estimator, Sampling
+    from gcpo.scm import Group
     from gcpo.trainers.pooled_policy import policy_for
+    from repro.bench.mechanism_figures import Measured, mixed
 
-    rollout = {"prompt_mask": []}  # no keys of a rollout are at hand
-    return policy_for(trainer, trainer.layout, seed=seed, groups=groups, used=[], rollout=rollout, caches=[])
+    prompts = trl_adapter.tokenize_prompts(trainer, [rows[place]["prompt"] for place in places])
+    torch.manual_seed(seed)
+    outputs = trl_adapter.generate_continuations(trainer, [q for q in prompts for _ in range(n)], preserve_rng=False)
+    verdicts = right(outputs, [place for place in places for _ in range(n)])
+    correct = np.array(verdicts, dtype=float).reshape(-1, n)
+    groups = [
+        Group(q, outputs[k * n : (k + 1) * n], rows[place]["prompt"])
+        for k, (q, place) in enumerate(zip(prompts, places, strict=True))
+    ]
+    # one policy for all draws: where it keeps keys, what the draws' contexts share is read once
+    policy = policy_for(
+        trainer, trainer.layout, seed=seed, groups=groups, used=[], rollout={"prompt_mask": []}, caches=[]
+    )
+    y_n = right(policy.sample([policy.layout.collider(group) for group in groups]), places)
+    votes = [row[_vote(trainer.layout, group)] for group, row in zip(groups, correct, strict=True)]
+    groups = [group for group, kept in zip(groups, mixed(correct), strict=True) if kept]
+    drawn: dict[str, np.ndarray] = dict.fromkeys(_OF_MIXED, np.zeros((0, n)))
+    drawn |= dict.fromkeys(("first", "second", "corrected"), np.zeros((2, 0, n)))
+    if groups:
+        mc, corrected = Sampling(estimator="mc"), Sampling(estimator="mc", phi_sampling="resample")
+        found = Estimator(mc, policy.layout, policy).evidence(groups)
+        drawn["z"] = found.z.double().cpu().numpy()
+        for name, sampling in (("first", mc), ("second", mc), ("corrected", corrected)):
+            if name != "first":
+                found = Estimator(sampling, policy.layout, policy).evidence(groups, z=found.z)
+            drawn[name] = torch.stack([found.x_mean, found.phi_mean]).double().cpu().numpy()
+        prompts = [group.prompt_ids for group in groups for _ in range(n)]
+        contexts = [policy.layout.without(group, i) for group in groups for i in range(n)]
+        drawn["after_q"], drawn["after_x"] = (_mean_logps(policy, before, groups) for before in (prompts, contexts))
+        drawn["sketches"] = _sketched_scores(trainer, groups, 0)  # one set of signs for all groups
+        drawn["lengths"] = np.array([[len(y) for y in group.candidates] for group in groups], dtype=float)
+    return Measured(correct, np.array(y_n, dtype=float), np.array(votes), **drawn)
 
 
-def _integration(
-    trainer: Any, groups: list, correct: np.ndarray, golds: list[str], right: Callable, seed: int
-) -> dict[str, tuple[float, float, float]]:
-    """y_n right, beside one candidate and the vote of all: the most frequent final answer, the first of equals."""
+def _vote(layout: Any, group: Any) -> int:
+    """The candidate that the vote is for: one with the most frequent final answer, the first of equals."""
     from gcpo.scm import by_agreement, candidate_view
 
-    policy, layout = _policy(trainer, groups, seed + 1), trainer.layout
-    integrated = policy.sample([policy.layout.collider(group) for group in groups])
-    y_n = np.array(right(_texts(trainer, integrated), golds), dtype=float)
-    votes = []
-    for group, row in zip(groups, correct, strict=True):
-        views = [
+    return by_agreement(
+        [
             candidate_view(y, view="final_answer", marker_ids=layout.marker_ids, eos_ids=layout.eos_ids)
             for y in group.candidates
         ]
-        votes.append(row[by_agreement(views)[0]])
-    parts = {"y_n right": y_n, "one candidate right": correct.mean(axis=1), "vote right": np.array(votes)}
-    parts["y_n right - one candidate right"] = y_n - correct.mean(axis=1)
-    return {name: interval(values[:, None], lambda sums: sums[0]) for name, values in parts.items()}
+    )[0]
 
 
-def _weights(
-    trainer: Any, groups: list, correct: np.ndarray, seed: int, report: Report
-) -> dict[str, tuple[float, float, float]]:
-    """What Upsilon follows, whether Psi comes back, what contexts do to y_i, and the gradients of the forms."""
-    import torch
-
-    from gcpo.advantages import group_advantages
-    from gcpo.estimators import Estimator, Sampling
-    from gcpo.upsilon import centroid_upsilon, constant_control, shuffled_control, upsilon
-
-    n = correct.shape[1]
-    mc = Sampling(estimator="mc")
-
-    def drawn(sampling: Sampling, draw: int, z: Tensor | None = None) -> Any:
-        policy = _policy(trainer, groups, seed + 1000 * draw)
-        found = Estimator(sampling, policy.layout, policy).evidence(groups, z=z)
-        report(f"draw {draw} of 3")
-        return found
-
-    first = drawn(mc, 1)
-    second = drawn(mc, 2, first.z)
-    corrected = drawn(Sampling(estimator="mc", phi_sampling="resample"), 3, first.z)
-    weights = {
-        name: upsilon(e.z, e.x_mean, e.phi_mean, alpha=1.0) for name, e in (("mc", first), ("corrected", corrected))
-    }
-    weights["centroid"] = centroid_upsilon(first.z, alpha=1.0)
-    weights["grpo"] = torch.ones_like(weights["mc"])
-    weights["constant"] = constant_control(weights["mc"])
-    weights["shuffled"] = shuffled_control(weights["mc"], generator=torch.Generator().manual_seed(seed))
-    values = {name: weight.double().cpu().numpy() for name, weight in weights.items()}
-    lengths = np.array([[len(y) for y in group.candidates] for group in groups], dtype=float)
-    figures: dict[str, tuple[float, float, float]] = {}
-    for name in ("mc", "centroid", "corrected"):
-        figures[f"Upsilon {name}: mean"] = interval(values[name].mean(axis=1)[:, None], lambda sums: sums[0])
-        spread = values[name].std(axis=1, ddof=1)[:, None]
-        figures[f"Upsilon {name}: spread within a group"] = interval(spread, lambda sums: sums[0])
-        figures[f"Upsilon {name}: correlation with right"] = within(values[name], correct)
-        figures[f"Upsilon {name}: correlation with length"] = within(values[name], lengths)
-    figures["Upsilon: correlation of mc with centroid"] = within(values["mc"], values["centroid"])
-    psi = [(e.x_mean - e.phi_mean).double().cpu() for e in (first, second)]
-    cosine = torch.cosine_similarity(*psi, dim=-1).mean(dim=1).numpy()
-    figures["Psi drawn twice: cosine between the draws"] = interval(cosine[:, None], lambda sums: sums[0])
-    ratio = (psi[0].norm(dim=-1) / first.z.double().cpu().mean(dim=1, keepdim=True).norm(dim=-1)).mean(dim=1).numpy()
-    figures["Psi: norm over the centroid's"] = interval(ratio[:, None], lambda sums: sums[0])
-    figures |= _probabilities(trainer, groups, correct, seed)
-    report("log-probs in context")
-    advantages = group_advantages(torch.tensor(correct).flatten(), n).view(-1, n).numpy()
-    sketches = _sketched_scores(trainer, groups, seed)
-    report("gradients")
-    gradients = np.stack([np.einsum("gi,gik->gk", advantages * values[arm], sketches) for arm in ARMS])
-    for a, one in enumerate(ARMS):
-        for b in range(a + 1, len(ARMS)):
-            figures[f"gradient cosine: {one}, {ARMS[b]}"] = gradient_cosine(gradients[a], gradients[b])
-    return figures
-
-
-def _probabilities(trainer: Any, groups: list, correct: np.ndarray, seed: int) -> dict[str, tuple[float, float, float]]:
-    """Mean log-prob per token of y_i after q and after x_i = {q, y_k : k != i}, of right and of wrong candidates."""
-    policy, n = _policy(trainer, groups, seed), correct.shape[1]
+def _mean_logps(policy: Any, contexts: list, groups: list) -> np.ndarray:
+    """Mean log-prob per token of every candidate after its context, [groups, n]."""
     outputs = [y for group in groups for y in group.candidates]
     lengths = np.array([len(y) for y in outputs])
-    contexts = [policy.layout.without(group, i) for group in groups for i in range(n)]
-    prompts = [group.prompt_ids for group in groups for _ in range(n)]
-    after_q, _ = _text_policy(trainer, seed).score(prompts, outputs, features=False)
-    after_x, _ = policy.score(contexts, outputs, features=False)
-    figures = {}
-    for where, probs in (("q", after_q), ("x_i", after_x)):
-        logps = probs.double().clamp(min=1e-30).log().cpu().numpy()
-        real = np.arange(logps.shape[1]) < lengths[:, None]
-        means = (np.where(real, logps, 0).sum(axis=1) / lengths).reshape(-1, n)
-        for kind, mask in (("right", correct), ("wrong", 1 - correct)):
-            sums = np.stack([(means * mask).sum(axis=1), mask.sum(axis=1)], axis=1)
-            figures[f"log-prob per token after {where}: {kind}"] = interval(sums, lambda s: s[0] / s[1])
-    return figures
-
-
-def _text_policy(trainer: Any, seed: int) -> Any:
-    from gcpo.trainers.gcpo_policy import TrainerPolicy
-
-    return TrainerPolicy(trainer, trainer.layout, seed=seed)
+    probs, _ = policy.score(contexts, outputs, features=False)
+    logps = probs.double().clamp(min=1e-30).log().cpu().numpy()
+    real = np.arange(logps.shape[1]) < lengths[:, None]
+    return (np.where(real, logps, 0).sum(axis=1) / lengths).reshape(len(groups), -1)
 
 
 def _sketched_scores(trainer: Any, groups: list, seed: int) -> np.ndarray:
@@ -271,37 +311,6 @@ def _sketched_scores(trainer: Any, groups: list, seed: int) -> np.ndarray:
                 start += gradient.numel()
             rows.append(sketch.cpu().numpy())
     return np.stack(rows).astype(np.float64).reshape(len(groups), -1, SKETCH)
-
-
-def _resampled(groups: int) -> np.ndarray:
-    """How often each group is in each bootstrap sample, [RESAMPLES, groups]."""
-    return np.random.default_rng(0).multinomial(groups, np.full(groups, 1 / groups), size=RESAMPLES)
-
-
-def _quantiles(value: float, values: np.ndarray) -> tuple[float, float, float]:
-    return float(value), *(float(q) for q in np.nanquantile(values, [0.025, 0.975]))
-
-
-def interval(sums: np.ndarray, figure: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float, float]:
-    """(value, low, high) of a figure of the means over groups of per-group quantities, [groups, k]; k first."""
-    means = _resampled(len(sums)) @ sums / len(sums)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return _quantiles(figure(sums.mean(axis=0)), figure(means.T))
-
-
-def within(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
-    """Pearson's correlation of two quantities of candidates, [groups, n], around the means of their groups."""
-    a, b = (x - x.mean(axis=1, keepdims=True) for x in (a, b))
-    sums = np.stack([(a * b).sum(axis=1), (a * a).sum(axis=1), (b * b).sum(axis=1)], axis=1)
-    return interval(sums, lambda s: s[0] / np.sqrt(s[1] * s[2]))
-
-
-def gradient_cosine(one: np.ndarray, other: np.ndarray) -> tuple[float, float, float]:
-    """Cosine of two gradients summed over groups, from each group's part, [groups, k]."""
-    counts = np.concatenate([np.ones((1, len(one))), _resampled(len(one))])
-    inner = [np.einsum("rg,gh,rh->r", counts, x @ y.T, counts) for x, y in ((one, other), (one, one), (other, other))]
-    cosines = inner[0] / np.sqrt(inner[1] * inner[2])
-    return _quantiles(cosines[0], cosines[1:])
 
 
 def describe(found: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What each form of GCPO costs beside a GRPO step: same rollouts, interleaved in one process, split by phase.
+"""What GCPO's forms and GC2PO cost beside a GRPO step: same rollouts, interleaved in one process, split by phase.
 
 Every form trains its own copy of one base at a learning rate of 0, so that all of them sample the same completions in
 the same round. On a shared machine only ratios within a round are firm: they are of processor time, with intervals.
@@ -23,6 +23,7 @@ _ALL_ROWS = {"eq13": "mean", "kappa_row_fraction": 1.0}
 _MC = {"estimator": "mc", "num_integrated": 2, "num_context_outputs": 1, **_ALL_ROWS}
 _LITERAL = {"estimator": "literal", "eq13": "sum", "kappa_row_fraction": 1.0}
 _FULL = {"candidate_view": "full"}
+_LINES = {"segmentation": "delimiter", "episode_delimiter": ";", "latent_position": "content"}
 FORMS: dict[str, dict[str, Any]] = {
     "grpo": {},
     "grpo, a second one": {},  # the noise of a ratio
@@ -36,6 +37,9 @@ FORMS: dict[str, dict[str, Any]] = {
     "corrected m=2 R=1 f=1/8": get_arm("gcpo_corrected").overrides,
     "corrected m=2 R=1 f=1/8, cached_text": {**get_arm("gcpo_corrected").overrides, "context_encoding": "cached_text"},
     "corrected m=2 R=1 f=1/8, shared_kv": {**get_arm("gcpo_corrected").overrides, "context_encoding": "shared_kv"},
+    "gc2po K<=4": {**_LINES, "max_scored_episodes": 4},
+    "gc2po K=all": {**_LINES, "max_scored_episodes": None},
+    "gc2po, credit alone": {**_LINES, "episodic_reward": "none"},
 }
 # whole candidates in every context: what there is to read again
 LITERAL_FORMS: dict[str, dict[str, Any]] = {
@@ -45,8 +49,13 @@ LITERAL_FORMS: dict[str, dict[str, Any]] = {
     "literal, shared_kv": {**_LITERAL, **_FULL, "context_encoding": "shared_kv"},
 }
 # forms a few percent dearer than GRPO, at the n of their targets: only many rounds tell such a ratio from noise
-CLOSE_FORMS = ("grpo", "grpo, a second one", "centroid, kappa 0", "expected", "expected, shared_kv")
+CLOSE_FORMS = ("grpo", "grpo, a second one", "centroid, kappa 0", "expected", "expected, shared_kv", "gc2po K<=4")
 CLOSE_N = 8
+
+
+def method_of(form: str) -> str:
+    """The method that a form's name begins with; those of GCPO bear their estimator's name alone."""
+    return next((method for method in ("grpo", "gc2po") if form.startswith(method)), "gcpo")
 
 
 @dataclass
@@ -106,15 +115,14 @@ class Form:
         trainer.log({})
         logged = trainer.state.log_history.pop()
         phases = self._phases(logged, ended - wall, ended - with_optimizer)
-        tokens = {kind: logged.get(f"gcpo/tokens_{kind}", 0.0) for kind in ("sampled", "featured", "scored")}
+        tokens = {kind: _own(logged, f"tokens_{kind}") for kind in ("sampled", "featured", "scored")}
         length = logged["completions/mean_length"]
         tokens["rollout"] = length * len(batch)
         return Step(cpu, ended - wall, phases, tokens, memory.mib(), logged.get("gcpo/groups_used", 1.0), length)
 
     def _phases(self, logged: dict[str, float], wall: float, optimizer: float) -> dict[str, float]:
-        extras = {name: logged.get(f"gcpo/seconds_{name}", 0.0) for name in ("sampled", "featured", "scored", "extras")}
-        kappa = logged.get("causal_kl/seconds", math.nan)
-        kappa = 0.0 if math.isnan(kappa) else kappa
+        extras = {name: _own(logged, f"seconds_{name}") for name in ("sampled", "featured", "scored", "extras")}
+        kappa = _number(logged.get("causal_kl/seconds"))
         named = sum(extras[name] for name in ("sampled", "featured", "scored"))
         phases = {
             "rollout": self.clocks["rollout"],
@@ -128,6 +136,15 @@ class Form:
             "optimizer": optimizer,
         }
         return phases | {"rest": wall - sum(phases.values())}
+
+
+def _own(logged: dict[str, float | None], name: str) -> float:
+    """What a method logs of its own work, 0 where it does none of the kind."""
+    return sum(_number(logged.get(f"{method}/{name}")) for method in ("gcpo", "gc2po"))
+
+
+def _number(value: float | None) -> float:
+    return 0.0 if value is None or math.isnan(value) else value
 
 
 class Peak:
@@ -243,9 +260,17 @@ def _measure(
 
 
 def make_form(
-    profile: Profile, name: str, values: dict[str, Any], n: int, prompts: int, questions: Sequence[Any], folder: str
+    profile: Profile,
+    name: str,
+    values: dict[str, Any],
+    n: int,
+    prompts: int,
+    questions: Sequence[Any],
+    folder: str,
+    *,
+    base: str | None = None,
 ) -> Form:
-    """A trainer of one form on the profile's first base and some questions, at a learning rate of 0."""
+    """A trainer of one form on a base, by default the profile's first, and some questions, at a learning rate of 0."""
     from datasets import Dataset
     from transformers import PrinterCallback
 
@@ -257,10 +282,10 @@ def make_form(
     from repro.references import resolve
     from repro.tasks.build import make_taskset
 
-    source, _ = base_source(profile, next(iter(profile.bases)))
+    source, _ = base_source(profile, base or next(iter(profile.bases)))
     tokenizer, tasks, device = load_tokenizer(source), make_taskset(profile.tasks), decide(profile.resources.device)
     stops = tasks.stop_ids(tokenizer, source)
-    method = get_method("grpo" if name.startswith("grpo") else "gcpo")
+    method = get_method(method_of(name))
     ours = {
         "per_device_train_batch_size": n * prompts,
         "gradient_accumulation_steps": 1,

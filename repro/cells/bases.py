@@ -6,16 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from repro.bases.files import fingerprint, resolve_model
+from repro.bases.keep import RECORD, is_whole
 from repro.closure import code_hash
-from repro.config import Profile
+from repro.config import Profile, check_finite
 from repro.errors import BadInput
 from repro.files import read_json, sha256_text, write_json
 from repro.paths import results_dir
 from repro.references import module_of, resolve
 
 Report = Callable[[float, str], None]
-# A recipe is a spec's class, in a module with resolve_bases, base_path, is_whole, ensure_base and RECORD.
-RECIPES = {"trained": "repro.bases.make:BaseSpec", "finetuned": "repro.bases.finetune:BaseSpec"}
+# A recipe is a spec's class, in a module with resolve_bases, base_path and ensure_base.
+RECIPES = {
+    "trained": "repro.bases.make:BaseSpec",
+    "programs": "repro.bases.programs:BaseSpec",
+    "finetuned": "repro.bases.finetune:BaseSpec",
+}
+FROM_SCRATCH = ("trained", "programs")  # recipes whose weights owe nothing to anybody else's
 _QUALITY = "repro.evaluation.base_quality:measure_base"
 _QUESTIONS = 40  # per suite, 8 answers each: a look at the base, not a row of a table
 _SEED = 2**31  # of the samples that measure a base; no arm's seed reaches it
@@ -68,7 +74,25 @@ def _of_recipe(kind: str, name: str) -> Any:
 def base_specs(profile: Profile, kind: str) -> dict[str, Any]:
     """The specs of a profile's bases of one recipe, parents resolved. Raises BadInput for an impossible field."""
     tree = {name: ref.spec for name, ref in profile.bases.items() if ref.kind == kind}
-    return _of_recipe(kind, "resolve_bases")(tree) if tree else {}
+    specs = _of_recipe(kind, "resolve_bases")(tree) if tree else {}
+    for name, spec in specs.items():
+        try:
+            check_finite(spec.model_dump())  # a text such as "nan" is a number only here
+        except ValueError as error:
+            raise BadInput(f"base {name}: {error}") from None
+        if kind == "finetuned":
+            _check_families(name, spec.families)
+    return specs
+
+
+def _check_families(name: str, families: dict[str, float]) -> None:
+    """Raise BadInput for what a draw of word problems would only meet by chance, in the middle of the fine-tuning."""
+    from repro.tasks.words.suites import make_question
+
+    if min(families.values()) < 0 or sum(families.values()) <= 0:
+        raise BadInput(f"base {name}: families {families}: want weights of at least 0, not all 0")
+    for family in families:
+        make_question(family, "train", 0, 0)
 
 
 def base_folder(profile: Profile, name: str) -> Path:
@@ -80,7 +104,7 @@ def base_folder(profile: Profile, name: str) -> Path:
     if not ref.made:
         return resolve_model(ref.model, ref.revision)
     folder = _of_recipe(ref.kind, "base_path")(base_specs(profile, ref.kind)[name])
-    if not _of_recipe(ref.kind, "is_whole")(folder):
+    if not is_whole(folder):
         raise BadInput(f"base {name}: {folder} has no whole weights; run the target again to make it")
     return folder
 
@@ -90,7 +114,7 @@ def base_source(profile: Profile, name: str) -> tuple[Path, str]:
     ref, folder = profile.bases[name], base_folder(profile, name)
     if not ref.made:
         return folder, fingerprint(folder)
-    return folder, read_json(folder / _of_recipe(ref.kind, "RECORD"), "base record")["weights_sha256"]
+    return folder, read_json(folder / RECORD, "base record")["weights_sha256"]
 
 
 def base_marker(profile: Profile, name: str) -> Path:
@@ -111,7 +135,7 @@ def make_profile_base(profile: Profile, name: str, marker: Path, report: Report)
     folder = _of_recipe(kind, "ensure_base")(
         spec, threads=profile.resources.threads, progress=lambda done, text: report(0.9 * done, text)
     )
-    record = read_json(folder / _of_recipe(kind, "RECORD"), "base record")
+    record = read_json(folder / RECORD, "base record")
     quality: dict[str, Any] = {}
     if profile.tasks.kind == "procedural":
         report(0.9, "measuring")

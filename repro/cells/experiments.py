@@ -5,77 +5,20 @@ An arm is a method with overrides of its trainer's arguments. A profile says how
 It is written before the run. Nothing here is a result.
 """
 
-from dataclasses import dataclass, field
-from typing import Any
-
-from repro.config import Profile, closest
+from repro.cells.figures import CURVE_ARMS, FIGURE_ARMS, FIGURES, RATE_ARMS, STUDIES
+from repro.cells.records import (
+    CONSTANT,
+    EXPECTED,
+    NEW_TO_TRAINING,
+    NO_KL,
+    REFERENCE,
+    SHARE_LOST,
+    Arm,
+    Claim,
+    Experiment,
+)
+from repro.config import closest
 from repro.errors import BadInput
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One row of a table: `method` is a key of `gcpo.trainers.METHODS`, or None for the untrained base."""
-
-    id: str
-    title: str
-    method: str | None
-    overrides: dict[str, Any] = field(default_factory=dict)
-    built: bool = True
-    why_not: str = ""
-    search: str | None = None  # the arm whose trained policy searches
-    beside: str | None = None  # the search whose cell also holds this row
-    paper_method: str | None = None  # the `method` label of the paper's row it stands beside
-
-
-PRIMARY_OUTCOME = "avg@k"  # the average over suites of avg@k decides; greedy passes stand beside it without a verdict
-EQUIVALENCE_MARGIN = 0.10  # of the gain of the reference arm over the base: arms closer than this are equivalent
-REFERENCE = "grpo"
-RATIO, SHARE_LOST = "ratio", "share lost"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A sentence of the paper that a measurement can decide: `better` has the higher outcome than `worse`, on every
-    base.
-
-    Direction: `supported` if the interval of the difference lies above 0, `reversed` if below, `equivalent` if two
-    one-sided tests place it within EQUIVALENCE_MARGIN, else `undecided`. Size against the paper, on a scale that does
-    not need equal tasks: `ratio`, gain(better) / gain(worse) over the own base, or `share lost`, the share of
-    gain(better) that `worse`, which lacks a term, does not reach.
-    """
-
-    id: str
-    text: str
-    better: str
-    worse: str
-    primary: bool = False  # fixed beforehand; Holm-corrected together with the other primary ones
-    scale: str = RATIO
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """A table or figure of the paper."""
-
-    id: str
-    title: str
-    kind: str  # table | figure
-    arms: tuple[str, ...] = ()
-    claims: tuple[Claim, ...] = ()
-    paper_table: str | None = None
-    built: bool = False
-    note: str = ""
-    role: str | None = None  # the only base model of the paper's table; None: all of the profile's
-    outcome: str = PRIMARY_OUTCOME
-    margin: float = EQUIVALENCE_MARGIN
-    reference: str = REFERENCE  # whose gain the margin is a share of, and whom the other arms are compared with
-
-    def bases(self, profile: Profile) -> list[str]:
-        """Names of the profile's bases that it compares on; the first one where none plays the role."""
-        names = list(profile.bases)
-        if self.role is None:
-            return names
-        return [name for name in names if profile.bases[name].role.startswith(self.role)] or names[:1]
-
 
 _SEARCHED = (
     ("base", "base", "base"),
@@ -84,19 +27,28 @@ _SEARCHED = (
     ("drgrpo", "Dr.GRPO", "Dr.GRPO"),
     ("gcpo_expected", "GCPO expected", "GCPO"),
 )
-_EXPECTED = {"estimator": "centroid", "eq13": "p_q"}
-_CONSTANT = {"upsilon_control": "constant"}
-_NO_KL = {"kappa": 0.0}
+# GC2PO and its controls: id, title, what differs from the default
+_GC2PO = (
+    ("gc2po", "GC2PO reconstruction", {}),
+    ("gc2po_noncausal", "GC2PO, variance and entropy", {"episodic_reward": "non_causal"}),
+    ("gc2po_permuted", "GC2PO, permuted episodic reward", {"episodic_reward": "permuted"}),
+    ("gc2po_credit_only", "L2T credit alone", {"episodic_reward": "none"}),
+    ("gc2po_no_effectiveness", "GC2PO, w/o effectiveness", {"effectiveness_weight": 0.0}),
+    ("gc2po_no_robustness", "GC2PO, w/o robustness", {"robustness_weight": 0.0}),
+    ("gc2po_perturbation_0", "GC2PO, perturbation of size 0", {"perturbation_size": 0.0}),
+)
 
 ARMS = {
     arm.id: arm
     for arm in (
         Arm("base", "base", None, paper_method="base"),
+        # Beside GRPO it says what RL did: up to here it has chosen the worked strategy, beyond it it has taught steps
+        Arm("base_worked", "base, worked strategy forced", None, forced=True),
         Arm("grpo", "GRPO", "grpo", paper_method="GRPO"),
         Arm("rest_mcts", "ReST-MCTS*", "rest_mcts", paper_method="ReST-MCTS"),
         Arm("gvpo", "GVPO", "gvpo", paper_method="GVPO"),
         Arm("drgrpo", "Dr.GRPO", "drgrpo", paper_method="Dr.GRPO"),
-        Arm("gcpo_expected", "GCPO expected", "gcpo", _EXPECTED, paper_method="GCPO"),
+        Arm("gcpo_expected", "GCPO expected", "gcpo", EXPECTED, paper_method="GCPO"),
         Arm(
             "gcpo_mc",
             "GCPO mc",
@@ -124,19 +76,29 @@ ARMS = {
             paper_method="GCPO",
         ),
         # Controls: which term moves accuracy, and whether the causal part does
-        Arm("grpo_rescaled", "GRPO, advantages x mean Upsilon", "gcpo", {**_EXPECTED, **_CONSTANT, **_NO_KL}),
+        Arm("grpo_rescaled", "GRPO, advantages x mean Upsilon", "gcpo", {**EXPECTED, **CONSTANT, **NO_KL}),
         Arm(
             "gcpo_no_weighting",
             "GCPO expected, w/o Adv. Weighting",
             "gcpo",
-            {**_EXPECTED, "upsilon_control": "one"},
+            {**EXPECTED, "upsilon_control": "one"},
             paper_method="w/o Adv. Weighting",
         ),
-        Arm("gcpo_no_kl", "GCPO expected, w/o KL Term", "gcpo", {**_EXPECTED, **_NO_KL}, paper_method="w/o KL Term"),
-        Arm("gcpo_kappa_06", "GCPO expected, kappa 0.06", "gcpo", {**_EXPECTED, "kappa": 0.06}),
-        Arm("gcpo_constant", "GCPO expected, constant Upsilon", "gcpo", {**_EXPECTED, **_CONSTANT}),
-        Arm("gcpo_shuffled", "GCPO expected, shuffled Upsilon", "gcpo", {**_EXPECTED, "upsilon_control": "shuffled"}),
-        Arm("gcpo_sign_aware", "GCPO expected, sign-aware", "gcpo", {**_EXPECTED, "sign_rule": "sign_aware"}),
+        Arm(
+            "gcpo_no_kl",
+            "GCPO expected, w/o KL Term",
+            "gcpo",
+            NO_KL,
+            paper_method="w/o KL Term",
+            like="gcpo_expected",
+        ),
+        Arm("gcpo_constant", "GCPO expected, constant Upsilon", "gcpo", {**EXPECTED, **CONSTANT}),
+        Arm("gcpo_shuffled", "GCPO expected, shuffled Upsilon", "gcpo", {**EXPECTED, "upsilon_control": "shuffled"}),
+        Arm("gcpo_sign_aware", "GCPO expected, sign-aware", "gcpo", {**EXPECTED, "sign_rule": "sign_aware"}),
+        *(
+            Arm(name, title, "gc2po", overrides, paper_method="GC2PO" if name == "gc2po" else None)
+            for name, title, overrides in _GC2PO
+        ),
         # Each policy of Table 3 with search, and with votes over as many tokens
         *(
             arm
@@ -147,6 +109,9 @@ ARMS = {
                 Arm(f"{policy}_best", f"{title} + best-of-N", "search", beside=f"{policy}_mcts"),
             )
         ),
+        *FIGURE_ARMS,
+        *RATE_ARMS,
+        *CURVE_ARMS.values(),
     )
 }
 
@@ -160,6 +125,8 @@ def _table1_claims() -> tuple[Claim, ...]:
         claims.append(Claim(f"{form}>base", _BEST, form, "base"))
         claims.append(Claim(f"{form}>grpo", _GAIN, form, "grpo", primary=True))
         claims.extend(Claim(f"{form}>{other}", _BEST, form, other) for other in ("gvpo", "drgrpo", "rest_mcts"))
+    taught = "ours: RL teaches steps, beyond choosing to work them (reversed: it chooses the strategy and no more)"
+    claims.extend(Claim(f"{arm}>base_worked", taught, arm, "base_worked") for arm in (REFERENCE, "gcpo_expected"))
     return tuple(claims)
 
 
@@ -198,7 +165,26 @@ def _table3_claims() -> tuple[Claim, ...]:
     )  # fmt: skip
 
 
-_NOT_BUILT = "registered, not built yet"
+def _gc2po_claims() -> tuple[Claim, ...]:
+    """GC2PO above GRPO and above its non-causal control, on the average and out of distribution; then its parts.
+
+    What it says of its own premise, that sound steps are credited whatever the end, is `bench premise`'s.
+    """
+    better = "ours, after the abstract: GC2PO beats GRPO"
+    causal = "ours, after its review: stability under perturbation is worth more than variance and entropy"
+    part = "ours: the episodic reward as it is beats "
+    rivals = (("grpo", better), ("gc2po_noncausal", causal))
+    return (
+        *(Claim(f"gc2po>{worse}", text, "gc2po", worse, primary=True) for worse, text in rivals),
+        *(Claim(f"gc2po>{worse} away", f"{text}, out of distribution", "gc2po", worse, primary=True, on=NEW_TO_TRAINING)
+          for worse, text in rivals),
+        Claim("gc2po>permuted", f"{part}the same values at other episodes", "gc2po", "gc2po_permuted"),
+        Claim("gc2po>credit_only", f"{part}none", "gc2po", "gc2po_credit_only"),
+        Claim("gc2po>no_effectiveness", f"{part}robustness alone", "gc2po", "gc2po_no_effectiveness"),
+        Claim("gc2po>no_robustness", f"{part}effectiveness alone", "gc2po", "gc2po_no_robustness"),
+        Claim("gc2po>perturbation_0", f"{part}a constant", "gc2po", "gc2po_perturbation_0"),
+    )  # fmt: skip
+
 
 EXPERIMENTS = {
     experiment.id: experiment
@@ -208,7 +194,7 @@ EXPERIMENTS = {
             "Pass@1 on five reasoning suites, three base models",
             "table",
             # GCPO corrected stands in Table 2: measured at four times a GRPO step, it does not fit here
-            ("base", "grpo", "rest_mcts", "gvpo", "drgrpo", "gcpo_expected", "gcpo_mc"),
+            ("base", "base_worked", "grpo", "rest_mcts", "gvpo", "drgrpo", "gcpo_expected", "gcpo_mc"),
             _table1_claims(),
             paper_table="table1",
             built=True,
@@ -246,13 +232,18 @@ EXPERIMENTS = {
             built=True,
             role="DeepScaleR-1.5B",
         ),
-        Experiment("figure3", "HumanEval, 0-shot and 5-shot", "figure", note=_NOT_BUILT),
-        Experiment("figure4a", "Accuracy over alpha", "figure", note=_NOT_BUILT),
-        Experiment("figure4b", "Accuracy over kappa", "figure", note=_NOT_BUILT),
-        Experiment("figure4c", "Similarity in Upsilon: cosine, Euclidean, Gaussian", "figure", note=_NOT_BUILT),
-        Experiment("figure6", "Accuracy given q, x and the projected input", "figure", note=_NOT_BUILT),
-        Experiment("figure7", "Gradient norms during training", "figure", note=_NOT_BUILT),
-        Experiment("figure8", "Training cost against GRPO (the 1.18x claim)", "figure", note=_NOT_BUILT),
+        Experiment(
+            "gc2po",
+            "GC2PO, a reconstruction, with its non-causal control",
+            "table",
+            ("base", "grpo", *(name for name, _, _ in _GC2PO)),
+            _gc2po_claims(),
+            paper_table="gc2po",
+            built=True,
+            role="R1-Distill-7B",
+        ),
+        *FIGURES,
+        *STUDIES,
     )
 }
 

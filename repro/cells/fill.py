@@ -17,16 +17,16 @@ from repro.bases.load import load_model, load_tokenizer
 from repro.cells.bases import base_source
 from repro.cells.cell import Cell
 from repro.cells.state import load_summary
-from repro.config import Profile
+from repro.config import Profile, TaskSpec
 from repro.device import decide, device_name
 from repro.errors import BadInput
 from repro.evaluation.draw import regrade_samples
-from repro.evaluation.policy import evaluate_policy, summaries
+from repro.evaluation.policy import asked, evaluate_policy, summaries
 from repro.evaluation.store import read_samples, replace_samples
 from repro.files import exclusive_lock, read_json, sha256_text, write_json
 from repro.methods.checkpoints import is_main
 from repro.methods.registry import SEARCH, get_method
-from repro.methods.run import Report, Training
+from repro.methods.run import Curve, Report, Training
 from repro.paths import cache_dir
 from repro.provenance import provenance
 from repro.references import resolve
@@ -46,6 +46,7 @@ def policy_dir(cell_id: str) -> Path:
 def run_cell(profile: Profile, cell: Cell, report: Report) -> None:
     """Train and measure one cell. Does nothing when it is done already; raises on bad input or divergence."""
     torch.set_num_threads(profile.resources.threads)
+    profile = _as_measured(profile, cell)
     folder, device = cell.folder, decide(profile.resources.device)
     with exclusive_lock(folder / "lock", f"cell {cell.id}"):
         if load_summary(cell) is not None:
@@ -58,6 +59,11 @@ def run_cell(profile: Profile, cell: Cell, report: Report) -> None:
             else:
                 result = _measure(profile, cell, tasks, base, device, report)
         write_json(folder / "summary.json", summary_head(profile, cell, weights, env) | result)
+
+
+def _as_measured(profile: Profile, cell: Cell) -> Profile:
+    """The profile with the cell's own questions, which for development are others than the tables'."""
+    return profile.model_copy(update={"tasks": TaskSpec.model_validate(cell.spec["tasks"])})
 
 
 def record_environment(cell: Cell, device: torch.device) -> dict[str, Any]:
@@ -99,7 +105,7 @@ def _measure(
         share = _TRAIN_SHARE
         record = train_policy(profile, cell, tasks, base, device, lambda done, text: report(done * share, text))
         source = policy_dir(cell.id)
-    measured = time.perf_counter()
+    measured, cpu_measured = time.perf_counter(), time.process_time()
     suites = evaluate_policy(
         source,
         tasks,
@@ -108,6 +114,7 @@ def _measure(
         seed=cell.seed,
         path=cell.folder / SAMPLES,
         device=device,
+        forbidden_first=cell.spec.get("forbidden_first"),
         report=lambda done, text: report(share + (1 - share) * done, text),
     )
     train = record["wall_seconds"] if record else measured - started
@@ -115,6 +122,10 @@ def _measure(
         "train": record,
         "suites": suites,
         "seconds": {"train": train, "evaluate": time.perf_counter() - measured},
+        "cpu_seconds": {
+            "train": record["cpu_seconds"] if record else 0.0,
+            "evaluate": time.process_time() - cpu_measured,
+        },
     }
 
 
@@ -142,7 +153,7 @@ def train_policy(
     known = trained_record(cell)
     if known is not None:
         return known
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     method, values = get_method(cell.spec["method"]), cell.spec["train"]
     keeps = values.get("save_strategy") == "steps"
     checkpoints = cache_dir() / "checkpoints" / cell.id
@@ -160,15 +171,24 @@ def train_policy(
             where=f"profile {profile.name}, arm {cell.arm}",
             checkpoints=checkpoints if keeps else None,
             attn_implementation=cell.spec["attn_implementation"],
+            curve=_curve(profile, cell),
             stop=stop,
         )
     )
     trained.save(policy_dir(cell.id))
-    record = {**trained.record, "wall_seconds": time.perf_counter() - started}
+    spent = {"wall_seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu_started}
+    record = trained.record | spent
     if is_main():
         write_json(cell.folder / _TRAINED, record)
         shutil.rmtree(checkpoints, ignore_errors=True)  # the policy is whole
     return record
+
+
+def _curve(profile: Profile, cell: Cell) -> Curve | None:
+    """What is measured along the training, if the cell asks for it."""
+    if cell.spec.get("curve") is None:
+        return None
+    return Curve(tuple(profile.tasks.suites), profile.curve, profile.evaluate)
 
 
 def _search(
@@ -179,7 +199,7 @@ def _search(
     source = policy_dir(policy) if cell.spec["policy_trained"] else base
     if not source.is_dir() or not weight_files(source):
         raise BadInput(f"policy of {policy} is not in {source}; delete its cell's folder and run the target again")
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     answered, record = resolve("repro.methods.search:search_suites")(
         load_model(source, device).eval(),
         load_tokenizer(source),
@@ -193,13 +213,14 @@ def _search(
     single = profile.evaluate.model_copy(update={"samples": 1})
     for kind, samples in answered.items():
         replace_samples(cell.folder / f"samples_{kind}.jsonl.zst", samples)
-        kinds[kind] = summaries(tasks, list(profile.tasks.suites), single, samples)
+        kinds[kind] = summaries(tasks, asked(tasks, list(profile.tasks.suites)), single, samples)
     return {
         "train": None,
         "suites": kinds["mcts"],
         "kinds": kinds,
         "search": record,
         "seconds": {"train": 0.0, "evaluate": time.perf_counter() - started},
+        "cpu_seconds": {"train": 0.0, "evaluate": time.process_time() - cpu_started},
     }
 
 
@@ -208,7 +229,7 @@ def regrade_cell(profile: Profile, cell: Cell) -> dict[str, int]:
 
     Returns changed verdicts per suite.
     """
-    summary = load_summary(cell)
+    summary, profile = load_summary(cell), _as_measured(profile, cell)
     if cell.spec["method"] == SEARCH:
         raise BadInput(f"cell {cell.id} is a search, whose curves need its trees; delete it and run the target again")
     path, names = cell.folder / SAMPLES, list(profile.tasks.suites)
@@ -217,7 +238,7 @@ def regrade_cell(profile: Profile, cell: Cell) -> dict[str, int]:
         raise BadInput(f"samples {path} do not exist; run the cell first")
     with make_taskset(profile.tasks) as tasks:
         samples, changed = regrade_samples(tasks, names, stored)
-        suites = summaries(tasks, names, profile.evaluate, samples)
+        suites = summaries(tasks, asked(tasks, names), profile.evaluate, samples)
     if any(changed.values()) or suites != summary["suites"]:
         replace_samples(path, samples)
         write_json(cell.folder / "summary.json", {**summary, "suites": suites})

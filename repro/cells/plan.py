@@ -4,7 +4,8 @@ from typing import Any
 
 from repro.cells.bases import base_identity, lineage, recipe_module
 from repro.cells.cell import Cell
-from repro.cells.experiments import Arm, Experiment, get_arm
+from repro.cells.experiments import get_arm
+from repro.cells.records import Arm, Experiment
 from repro.closure import code_hash
 from repro.cluster.settings import batch_as_prompts
 from repro.config import Profile
@@ -19,6 +20,7 @@ from repro.tasks.build import task_module
 CELL = ("repro.cells.fill",)
 SEARCH_CODE = ("repro.methods.search",)
 VALUE_CODE = ("repro.methods.search_value",)
+DEVELOPMENT_SEED = 1000  # the first of those that no table uses
 
 
 def code_roots(profile: Profile, base: str, arm: Arm) -> tuple[str, ...]:
@@ -32,22 +34,47 @@ def code_roots(profile: Profile, base: str, arm: Arm) -> tuple[str, ...]:
     return tuple(sorted(roots))
 
 
+def trains(arm: Arm) -> bool:
+    """Whether an arm trains a policy; if not, it measures or searches with one that is there."""
+    return arm.method not in (None, SEARCH)
+
+
 def training_values(profile: Profile, base: str, arm: Arm) -> dict[str, Any]:
     """The arguments of an arm's method on a base.
 
-    What is said of a base wins over what is said of all; an arm's own definition wins over that; the profile's words
-    for this arm win over all.
+    What is said of a base wins over what is said of all; an arm's own definition wins over that, after those of the
+    arm that it is like; the profile's words for this arm win over all.
     """
     shared = {**profile.train, **profile.bases[base].train} if get_method(arm.method).shared else {}
-    values = {**shared, **arm.overrides, **profile.arms.get(arm.id, {})}
+    model = get_arm(arm.like) if arm.like else None
+    inherited = {**model.overrides, **profile.arms.get(model.id, {})} if model else {}
+    multiples = {name: factor * shared[name] for name, factor in arm.multiples.items()}
+    values = {**shared, **inherited, **arm.overrides, **multiples, **profile.arms.get(arm.id, {})}
     if shared and profile.cluster is not None and profile.cluster.batch_of == "prompts":
         return batch_as_prompts(values)
     return values
 
 
+def check_sweep(profile: Profile, experiment: Experiment) -> None:
+    """Raise BadInput where the profile gives an arm of a sweep another value than the one it stands at."""
+    if experiment.sweep is None:
+        return
+    setting = experiment.sweep.setting
+    for base in experiment.bases(profile):
+        for series in experiment.sweep.series:
+            for value, arm in series.arms.items():
+                given = training_values(profile, base, get_arm(arm)).get(setting, experiment.sweep.unset)
+                wanted = value * profile.train[setting] if experiment.sweep.multiple else value
+                if given != wanted:
+                    raise BadInput(
+                        f"{experiment.id}: arm {arm} stands at {setting} {value}, and profile {profile.name} gives it "
+                        f"{given}; leave {setting} out of arms.{arm}"
+                    )
+
+
 def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
     """The cell of one base, arm and seed, with its resolved specification."""
-    trained = arm.method not in (None, SEARCH)
+    trained = trains(arm)
     spec = {
         "profile": profile.name,
         "base": {name: base_identity(profile, name) for name in lineage(profile, base)},
@@ -64,6 +91,10 @@ def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
         "code": code_hash(code_roots(profile, base, arm)),
         "lock": lock_hash(),
     }
+    if arm.curve:
+        spec["curve"] = profile.curve.model_dump()
+    if arm.forced:
+        spec["forbidden_first"] = profile.evaluate.direct_start
     if profile.cluster is not None:  # how a training is spread moves its rounding, and its batch
         cluster = profile.cluster
         spec["cluster"] = {"ranks": cluster.ranks, **cluster.layout(base, arm.id).model_dump()}
@@ -100,20 +131,28 @@ def plan_cells(
         get_arm(name)
         if name not in experiment.arms:
             raise BadInput(f"arm {name!r} is not part of {experiment.id}; its arms: {', '.join(experiment.arms)}")
+        if not get_arm(name).measurable(profile):
+            raise BadInput(f"arm {name!r} forbids evaluate.direct_start, which profile {profile.name} does not set")
     for name in bases or []:
         if name not in profile.bases:
             raise BadInput(f"base {name!r} is not in profile {profile.name!r}; its bases: {', '.join(profile.bases)}")
     for name in profile.arms:
         get_arm(name)
-    chosen = [get_arm(name) for name in experiment.arms if _planned(get_arm(name)) and (not arms or name in arms)]
+    if lacking := experiment.lacks(profile):
+        raise BadInput(lacking)
+    check_sweep(profile, experiment)
+    chosen = [
+        get_arm(name) for name in experiment.arms if _planned(get_arm(name), profile) and (not arms or name in arms)
+    ]
+    first, measured = (DEVELOPMENT_SEED, profile.for_development()) if experiment.development else (0, profile)
     return [
-        make_cell(profile, base, arm, seed)
-        for seed in range(count)
+        make_cell(measured, base, arm, seed)
+        for seed in range(first, first + count)
         for base in experiment.bases(profile)
         if not bases or base in bases
         for arm in chosen
     ]
 
 
-def _planned(arm: Arm) -> bool:
-    return arm.built and arm.beside is None
+def _planned(arm: Arm, profile: Profile) -> bool:
+    return arm.built and arm.beside is None and arm.measurable(profile)

@@ -53,9 +53,11 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def run_pool(tasks: Sequence[Task], jobs: int, stream=None) -> Outcome:
+def run_pool(
+    tasks: Sequence[Task], jobs: int, stream=None, finished: Callable[[Task], None] = lambda task: None
+) -> Outcome:
     """Run all tasks, at most `jobs` at a time, each after the tasks it needs. One failing task stops nothing but what
-    needs it.
+    needs it. `finished` is called here, in the driver, after each task that ends well.
 
     Raises KeyboardInterrupt (also on SIGTERM and SIGHUP) after its children have ended; what was finished stays
     finished.
@@ -89,6 +91,7 @@ def run_pool(tasks: Sequence[Task], jobs: int, stream=None) -> Outcome:
                 task, started = running.pop(pid)
                 if status == 0:
                     done.append(task.id)
+                    finished(task)
                     display.finished(task, time.monotonic() - started)
                 elif _crashed(status) and task.id not in again:
                     again.add(task.id)

@@ -2,19 +2,21 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from repro.cells.bases import base_marker, base_specs, lineage, make_profile_base
 from repro.cells.cell import Cell
-from repro.cells.experiments import ARMS, EXPERIMENTS, Experiment
-from repro.cells.plan import plan_cells
+from repro.cells.experiments import ARMS, EXPERIMENTS, get_arm
+from repro.cells.plan import plan_cells, training_values, trains
 from repro.cells.pool import Outcome, Task, run_pool
+from repro.cells.records import Experiment
 from repro.cells.state import load_summary, state
 from repro.cluster.preflight import check_cells, price, why_not
 from repro.config import Profile
 from repro.errors import BadInput
-from repro.files import exclusive_lock
+from repro.files import canonical_json, exclusive_lock
 from repro.paths import cache_dir, results_dir
 from repro.provenance import provenance
 
@@ -44,19 +46,44 @@ def estimate_seconds(profile: Profile, cell: Cell) -> float:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise BadInput unless results can be written to `folder` and there is room for them."""
+    """Make a folder for results. Raises BadInput unless it can be written and has room."""
+    check_room(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".write-test-{os.getpid()}"
         probe.write_text("x")
         probe.unlink()
     except OSError as error:
-        raise BadInput(
-            f"results folder {folder} cannot be written ({error.strerror}); set GCPO_RESULTS to a folder that can"
-        ) from None
-    free = shutil.disk_usage(folder).free >> 20
+        raise _not_writable(folder, error.strerror) from None
+
+
+def check_room(folder: Path) -> None:
+    """Raise BadInput where a folder for results could not be made, or would have too little room. Makes nothing."""
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise _not_writable(folder, f"{existing} is no folder that you can write to")
+    free = shutil.disk_usage(existing).free >> 20
     if free < _NEEDED_MIB:
         raise BadInput(f"results folder {folder} has {free} MiB free; want at least {_NEEDED_MIB} MiB")
+
+
+def _not_writable(folder: Path, why: str) -> BadInput:
+    return BadInput(f"results folder {folder} cannot be written ({why}); set GCPO_RESULTS to a folder that can")
+
+
+def needs_gpu(profile: Profile) -> str:
+    """What a machine without a GPU is told of a profile that counts GPU-hours."""
+    return f"profile {profile.name!r} needs an NVIDIA GPU; install from repro/env/gpu.lock on such a machine"
+
+
+def _check_gpu(profile: Profile) -> None:
+    """Raise BadInput where a profile needs a GPU and there is none. GCPO_DEVICE says that a CPU is meant."""
+    from repro.device import decide
+
+    if profile.resources.gpu_hours and not os.environ.get("GCPO_DEVICE") and decide().type == "cpu":
+        raise BadInput(f"{needs_gpu(profile)}, or set GCPO_DEVICE=cpu to run it all the same")
 
 
 def target_status(profile: Profile) -> list[dict]:
@@ -72,10 +99,12 @@ def target_status(profile: Profile) -> list[dict]:
             "built": experiment.built,
             "note": experiment.note,
         }
-        if experiment.built:
+        if lacking := experiment.lacks(profile):
+            row |= {"built": False, "note": lacking}
+        elif experiment.built:
             counts = dict.fromkeys(("done", "running", "failed", "waiting"), 0)
             running = []
-            for cell in plan_cells(profile, experiment):
+            for cell in plan_cells(profile, experiment.in_profile(profile)):
                 now = state(cell)
                 counts[now] += 1
                 if now == "running":
@@ -91,12 +120,17 @@ def plan(profile: Profile, experiment: Experiment, options: Options) -> dict:
     Raises BadInput for whatever `run` would refuse.
     """
     cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
+    check_room(results_dir(profile.name))
+    check_room(cache_dir())
+    provenance()
     wanting = []
     if profile.cluster is None:
         check(profile, cells)
     else:  # planned on a login node, before anything is fetched: what is missing is part of the plan
         check_settings(profile, cells)
         wanting = _wanting(profile, cells)
+    for cell in cells:
+        load_summary(cell)
     rows = [{"cell": cell.id, "state": state(cell), "seconds": estimate_seconds(profile, cell)} for cell in cells]
     todo = [cell for cell, row in zip(cells, rows, strict=True) if row["state"] != "done"]
     missing = _missing_bases(profile, todo)
@@ -123,24 +157,55 @@ def _missing_bases(profile: Profile, cells: list[Cell]) -> list[str]:
 
 
 def run(profile: Profile, experiment: Experiment, options: Options) -> tuple[Outcome, list[Cell]]:
-    """Fill every missing cell of a target. Returns what happened and all its cells.
+    """Fill every missing cell of a target. Returns what happened and all its cells. Raises as `fill`."""
+    cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
+    return fill(profile, cells, options), cells
+
+
+def run_all(profile: Profile, options: Options) -> tuple[Outcome, dict[str, list[Cell]]]:
+    """Fill every missing cell of everything that is built, a shared one once. Returns what happened and the cells per
+    target. Raises as `fill`, and for arms or bases, which belong to one target.
+    """
+    if options.arms or options.bases:
+        raise BadInput("--arms and --bases narrow one target; name it instead of 'all'")
+    cells = {
+        experiment.id: plan_cells(profile, experiment.in_profile(profile), options.seeds)
+        for experiment in EXPERIMENTS.values()
+        if experiment.built and not experiment.lacks(profile)
+    }
+    once = {cell.id: cell for planned in cells.values() for cell in planned}
+    return fill(profile, list(once.values()), options), cells
+
+
+def fill(
+    profile: Profile, cells: list[Cell], options: Options, finished: Callable[[Cell], None] = lambda cell: None
+) -> Outcome:
+    """Fill every one of these cells that is missing, bases first. Returns what happened.
+
+    finished: called after each cell that is filled, and for none that was there.
 
     Raises BadInput before anything starts for values that no trainer accepts, a damaged record, a folder that cannot
     be written or is
     in use; KeyboardInterrupt when interrupted.
     """
-    cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
     folder = results_dir(profile.name)
     check_folder(folder)
     check_folder(cache_dir())
     with exclusive_lock(folder / "run.lock", f"results folder {folder}"):
         todo = [cell for cell in cells if load_summary(cell) is None]
         if not todo:
-            return Outcome([], {}, {}), cells
+            return Outcome([], {}, {})
         provenance()
+        _check_gpu(profile)
         check(profile, todo)
         tasks = _tasks(profile, todo)
-        return run_pool(tasks, options.jobs or profile.resources.jobs), cells
+        by_id = {cell.id: cell for cell in todo}
+
+        def tell(task: Task) -> None:
+            if task.id in by_id:  # the others are bases
+                finished(by_id[task.id])
+
+        return run_pool(tasks, options.jobs or profile.resources.jobs, finished=tell)
 
 
 def check(profile: Profile, cells: list[Cell]) -> None:
@@ -154,11 +219,8 @@ def check(profile: Profile, cells: list[Cell]) -> None:
 
 def check_settings(profile: Profile, cells: list[Cell]) -> None:
     """The part of `check` that needs no data."""
-    from repro.methods.registry import get_method
 
-    for cell in {cell.arm: cell for cell in cells if cell.trained}.values():
-        where = f"profile {profile.name}, arm {cell.arm}"
-        get_method(cell.spec["method"]).settings(cell.spec["train"], seed=0, output_dir="unused", where=where)
+    _check_arms(profile, cells)
     if any("search" in cell.spec for cell in cells):
         from repro.methods.search import mcts_config
 
@@ -196,6 +258,29 @@ def _wanting(profile: Profile, cells: list[Cell]) -> list[str]:
         f"not fetched: {each.kind} {each.repo} at {each.revision[:12]}; make fetch PROFILE={profile.name}"
         for each in absent
     ]
+
+
+def _check_arms(profile: Profile, cells: list[Cell]) -> None:
+    """Raise BadInput for arguments that no trainer accepts, of the cells' arms and of every arm that the profile names.
+
+    Of arms and bases that are not selected too: a slip of the pen there would wait for a day when they are.
+    """
+    from repro.methods.registry import get_method
+
+    checked = set()
+    for name in dict.fromkeys([*(cell.arm for cell in cells), *profile.arms]):
+        arm = get_arm(name)
+        if not trains(arm):
+            if name in profile.arms:
+                raise BadInput(f"profile {profile.name}: arms.{name} has arguments, but the arm trains nothing")
+            continue
+        for base in profile.bases:
+            values = training_values(profile, base, arm)
+            key = (arm.method, canonical_json(values))
+            if key not in checked:
+                where = f"profile {profile.name}, arm {name}" + (f" on {base}" if profile.bases[base].train else "")
+                get_method(arm.method).settings(values, seed=0, output_dir="unused", where=where)
+                checked.add(key)
 
 
 def _tasks(profile: Profile, todo: list[Cell]) -> list[Task]:

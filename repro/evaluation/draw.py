@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 REGRADED_TOGETHER = 512
-Progress = Callable[[str, int, int, int], None]  # suite, samples done, samples wanted, tokens drawn by this run
+# suite, samples done (one that is being drawn: a share of it), samples wanted, tokens drawn by this run
+Progress = Callable[[str, float, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,9 @@ def draw_suite(
         for number in range(each.samples)
     )
     tokens, started = 0, False
+    engine.watch = None
     if progress is not None:
+        engine.watch = lambda share, drawn: progress(suite, min(total, done + share), total, tokens + drawn)
         progress(suite, done, total, tokens)
     for each in wanted:
         plan = _by_sample if seeds == "sample" else by_batch

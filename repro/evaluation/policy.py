@@ -1,18 +1,20 @@
 """Measures a policy's folder on a profile's suites: every answer stored as it comes, then one summary per suite."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from repro.config import EvaluateSpec
 from repro.errors import BadInput
 from repro.evaluation.draw import draw_suite, encode_prompts, passes
-from repro.evaluation.engines import SamplingSettings, make_engine
+from repro.evaluation.engines import Engine, SamplingSettings, make_engine
 from repro.evaluation.scores import summarise
 from repro.evaluation.store import Sample, read_samples
-from repro.tasks.protocol import TaskSet
+from repro.tasks.protocol import Question, TaskSet
 
 
 def settings_of(spec: EvaluateSpec, stops: Sequence[int]) -> SamplingSettings:
@@ -38,24 +40,47 @@ def evaluate_policy(
     path: Path,
     device: torch.device,
     report: Callable[[float, str], None],
+    forbidden_first: str | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Answer every suite with the model in `source`; samples go to `path`. Returns the summaries by suite.
 
-    What is stored is not drawn again. Raises BadInput for prompts that the model has no room for.
+    forbidden_first: the text of one token with which no answer may begin. What is stored is not drawn again.
+    Raises BadInput for prompts that the model has no room for.
     """
     engine = make_engine(spec.engine, str(source), batch_size=spec.batch_size, device=device)
     if spec.seeds == "batch":
         if spec.engine != "transformers":
             raise BadInput(f"evaluate.seeds is 'batch'; engine {spec.engine!r} makes its own batches: want 'sample'")
         engine.seeds = "batch"
-    stops = tasks.stop_ids(engine.tokenizer, source)
-    for number, suite in enumerate(suites):
-        questions = tasks.questions(suite)
+    settings = settings_of(spec, tasks.stop_ids(engine.tokenizer, source))
+    if forbidden_first is not None:
+        settings = replace(settings, forbidden_first=(_one_token(engine.tokenizer, forbidden_first),))
+    return answer(engine, tasks, asked(tasks, suites), spec, settings, seed=seed, path=path, report=report)
+
+
+def asked(tasks: TaskSet, suites: Sequence[str]) -> dict[str, Sequence[Question]]:
+    """All questions of the suites."""
+    return {suite: tasks.questions(suite) for suite in suites}
+
+
+def answer(
+    engine: Engine,
+    tasks: TaskSet,
+    questions: Mapping[str, Sequence[Question]],
+    spec: EvaluateSpec,
+    settings: SamplingSettings,
+    *,
+    seed: int,
+    path: Path,
+    report: Callable[[float, str], None],
+) -> dict[str, dict[str, Any]]:
+    """Answer the questions of every suite with a loaded engine; otherwise as `evaluate_policy`."""
+    for number, (suite, own) in enumerate(questions.items()):
         prompts = encode_prompts(
             engine.tokenizer,
             tasks,
             suite,
-            questions,
+            own,
             context_tokens=engine.context_tokens,
             new_tokens=spec.max_new_tokens,
         )
@@ -63,30 +88,34 @@ def evaluate_policy(
             engine,
             tasks,
             suite,
-            questions,
+            own,
             prompts,
-            passes(spec.samples_of(suite), settings_of(spec, stops), greedy=spec.greedy),
+            passes(spec.samples_of(suite), settings, greedy=spec.greedy),
             path,
             seed=seed,
             batch_size=spec.batch_size,
             seeds=spec.seeds,
             progress=lambda name, done, total, _, number=number: report(
-                (number + done / total) / len(suites), f"evaluating {name} {done}/{total}"
+                (number + done / total) / len(questions), f"evaluating {name} {done:.0f}/{total}"
             ),
         )
-    return summaries(tasks, suites, spec, read_samples(path))
+    return summaries(tasks, questions, spec, read_samples(path))
+
+
+def _one_token(tokenizer: PreTrainedTokenizerBase, text: str) -> int:
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if len(ids) != 1:
+        raise BadInput(f"evaluate.direct_start {text!r} is {len(ids)} tokens of this model; want the text of one")
+    return ids[0]
 
 
 def summaries(
-    tasks: TaskSet, suites: Sequence[str], spec: EvaluateSpec, samples: Sequence[Sample]
+    tasks: TaskSet, questions: Mapping[str, Sequence[Question]], spec: EvaluateSpec, samples: Sequence[Sample]
 ) -> dict[str, dict[str, Any]]:
-    """The summaries of stored samples, by suite."""
+    """The summaries of stored samples, by suite; `questions`: those asked."""
     return {
         suite: summarise(
-            [sample for sample in samples if sample.suite == suite],
-            tasks.questions(suite),
-            spec.samples_of(suite),
-            tasks.classes,
+            [sample for sample in samples if sample.suite == suite], own, spec.samples_of(suite), tasks.classes
         )
-        for suite in suites
+        for suite, own in questions.items()
     }

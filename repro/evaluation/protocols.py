@@ -101,7 +101,8 @@ class Protocol:
 
     def settings(self, stop_token_ids: tuple[int, ...]) -> SamplingSettings:
         """What an engine is told."""
-        names = [each.name for each in fields(SamplingSettings) if each.name != "stop_token_ids"]
+        own = {each.name for each in fields(self)}
+        names = [each.name for each in fields(SamplingSettings) if each.name in own]
         return SamplingSettings(**{name: getattr(self, name) for name in names}, stop_token_ids=stop_token_ids)
 
     def as_json(self) -> dict[str, Any]:

@@ -167,7 +167,10 @@ def _first(tasks: BenchmarkTasks, suite: Suite, limit: int | None) -> Sequence[Q
 def _read_template(path: Path) -> str:
     if not path.is_file():
         raise BadInput(f"--chat-template: no file {path}; want a Jinja template")
-    return path.read_text(encoding="utf-8")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"--chat-template: {path} is not UTF-8 at byte {error.start}; want a Jinja template") from None
 
 
 def _identity(

@@ -1,7 +1,8 @@
 """Pictures of built tables, in one style. A figure is a function from a table to a `Figure`; nothing is computed.
 
-Colours are Okabe and Ito's, told apart with any colour vision, and every series has its own marker as well. Files are
-byte-identical for equal inputs: no dates, a fixed salt for SVG ids, the fonts that matplotlib brings.
+A method has one colour in every picture (`look_of`); other series take theirs by place (`look`). Colours are told apart
+with any colour vision, and every series has its own marker as well. Files are byte-identical for equal inputs: no
+dates, a fixed salt for SVG ids, the fonts that matplotlib brings.
 """
 
 import io
@@ -16,13 +17,45 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from repro.tables import Estimate, Size, Table1
+from repro.tables.words import target_name
 
 INK = "#222222"
 FAINT = "#8a8a8a"
 BAND = "#e9eef4"
 PAPER = "#D55E00"
-_PALETTE = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255", "#117733", "#332288")
-_MARKERS = ("o", "s", "D", "^", "v", "<", ">", "h")
+_PALETTE = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255", "#117733", "#332288")  # Okabe-Ito, Tol
+_MARKERS = ("o", "s", "D", "^", "v", "<", ">", "h", "P", "X", "p", "d")
+_METHODS = {  # arm, or how its name starts -> colour and marker, in every picture
+    "base": (FAINT, "o"),
+    "grpo": ("#0072B2", "s"),
+    "rest_mcts": ("#8C6D1F", "^"),
+    "gvpo": ("#009E73", "h"),
+    "drgrpo": ("#56B4E9", "v"),
+    "gcpo_expected": ("#882255", "o"),
+    "gcpo_mc": ("#CC79A7", "d"),
+    "gcpo_corrected": ("#332288", "D"),
+    "gcpo": ("#882255", "o"),
+    "gc2po": ("#999933", "p"),
+}
+_VARIANTS = {  # what is changed in a form -> its own marker, hollow, in the colour of the method
+    "no_weighting": "<",
+    "no_kl": ">",
+    "kappa_06": "8",
+    "constant": "p",
+    "shuffled": "*",
+    "sign_aware": "^",
+    "noncausal": "X",
+    "permuted": "*",
+    "credit_only": "s",
+    "no_effectiveness": "<",
+    "no_robustness": ">",
+    "perturbation_0": "v",
+}
+KINDS = {  # how a policy is searched -> colour where it stands alone, marker
+    "mcts": (INK, "o"),
+    "maj": ("#E69F00", "s"),
+    "best": ("#44AA99", "^"),
+}
 _STYLE = {
     "axes.axisbelow": True,
     "axes.edgecolor": FAINT,
@@ -70,9 +103,25 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def look(index: int) -> dict[str, str]:
-    """Colour and marker of the series at `index`; both repeat after eight, then with hollow markers."""
+    """Colour and marker of the series at `index`, for series that are no methods: no pair comes twice before 24."""
     filled = {"color": _PALETTE[index % len(_PALETTE)], "marker": _MARKERS[index % len(_MARKERS)]}
     return filled if index < len(_MARKERS) else filled | {"markerfacecolor": "white"}
+
+
+def look_of(arm: str) -> dict[str, str]:
+    """Colour and marker of an arm, the same in every picture: its method's; hollow where the method is varied, with a
+    marker of its own where it is searched with. An arm of no known method is grey.
+    """
+    policy, _, kind = arm.rpartition("_")
+    if kind in KINDS and policy in _METHODS:
+        return {"color": _METHODS[policy][0], "marker": KINDS[kind][1], "markerfacecolor": "white"}
+    if arm in _METHODS:
+        color, marker = _METHODS[arm]
+        return {"color": color, "marker": marker}
+    known = [name for name in _METHODS if arm.startswith(f"{name}_")]
+    color, marker = _METHODS[max(known, key=len)] if known else (FAINT, "o")
+    variant = next((own for name, own in _VARIANTS.items() if arm.endswith(name)), marker)
+    return {"color": color, "marker": variant, "markerfacecolor": "white"}
 
 
 def png(figure: Figure) -> bytes:
@@ -93,13 +142,6 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     return paths
 
 
-def arm_look(table: Table1, arm: str) -> dict[str, str]:
-    """Colour and marker of an arm, the same in every picture of its table; the base is a grey dot."""
-    if arm == table.head.base_arm:
-        return {"color": FAINT, "marker": "o"}
-    return look([name for name in table.head.arms if name != table.head.base_arm].index(arm))
-
-
 def bar(axes: Axes, estimate: Estimate | Size, place: float, looks: dict[str, str]) -> None:
     """A value with its interval as a horizontal bar."""
     axes.plot([estimate.low, estimate.high], [place, place], color=looks["color"], linewidth=2, solid_capstyle="butt")
@@ -108,8 +150,26 @@ def bar(axes: Axes, estimate: Estimate | Size, place: float, looks: dict[str, st
 
 
 def headline(figure: Figure, table: Table1, what: str) -> None:
-    """Stamp and title of the table over a picture of it, wrapped to its width."""
+    """Stamp and title over a picture of a table: what it shows, then whose numbers they are."""
+    heading(figure, f"{what} ({target_name(table.head.id)}, {table.head.profile})", table.head.stamp)
+
+
+def heading(figure: Figure, title: str, stamp: str = "") -> None:
+    """A stamp and a title over a picture, wrapped to its width."""
     letters = int(10.5 * figure.get_figwidth())  # what fits on a line at this size
-    lines = textwrap.wrap(f"{table.head.title}: {what} ({table.head.profile})", letters)
-    stamp = textwrap.wrap(table.head.stamp.upper(), letters)
-    figure.suptitle("\n".join([*stamp, *lines]), x=0.01, ha="left", fontsize=12)
+    lines = [line for text in (stamp.upper(), title) for line in textwrap.wrap(text, letters)]
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=12)
+
+
+def settle(figure: Figure) -> None:
+    """Lay out once and round: the solver of the layout differs in the last digit from one process to the next."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position([round(value, 6) for value in axes.get_position().bounds])
+
+
+def note(axes: Axes, place: float, text: str) -> None:
+    """A grey remark at the right end of a row, where a value would stand."""
+    axes.annotate(text, (0.99, place), xycoords=("axes fraction", "data"), ha="right", va="center", color=FAINT,
+                  fontsize=8.5)  # fmt: skip

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 
-from repro.figures import BAND, FAINT, INK, PAPER, arm_look, bar, headline, new_figure, style
+from repro.figures import BAND, FAINT, INK, PAPER, bar, headline, look_of, new_figure, note, settle, style
 from repro.tables import AVERAGE, Estimate, Row, Table1
+from repro.tables.finding import finding
 from repro.tables.words import samples
 
 _PAPER = {"color": PAPER, "marker": "D", "markerfacecolor": "none", "linestyle": "none"}
@@ -23,10 +24,10 @@ def gains(table: Table1) -> Figure:
     Dots with bars are ours with 95 % intervals. Only the multiple has the paper beside it, as open diamonds, from its
     averages (large) and its cells (small): scores and gaps of other tasks are not on one axis with ours. Where the
     tasks are the paper's own, the gains have diamonds too. Dotted: the margin of equivalence. Shaded: gaps too small
-    for this table, up to its largest minimum detectable gap of the column.
+    for this table to find, per row.
     """
     head = table.head
-    trained = [arm for arm in head.arms if arm != head.base_arm]
+    trained = head.trained
     rivals = [arm for arm in trained if arm != head.reference]
     alone = len(head.bases) == 1
     arms = [trained, trained if alone else rivals, trained if alone else rivals]
@@ -57,46 +58,36 @@ def gains(table: Table1) -> Figure:
             line[0].set_ylim(len(each) - 0.4, -0.6)
         _limit(grid[1], [row.versus for row in table.rows if row.suite == AVERAGE])
         _limit_ratios(grid[2], table)
-        headline(figure, table, "average over the suites")
-        figure.legend(handles=_legend(table), loc="outside lower center", ncols=3 if alone else 2)
-        _settle(figure)
+        headline(figure, table, finding(table))
+        figure.legend(handles=_legend(table), loc="outside lower center", ncols=3 if len(head.bases) != 2 else 2)
+        settle(figure)
     return figure
-
-
-def _settle(figure: Figure) -> None:
-    """Lay out once and round: the solver of the layout differs in the last digit from one process to the next."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    for axes in figure.axes:
-        axes.set_position([round(value, 6) for value in axes.get_position().bounds])
 
 
 def _gains(table: Table1, axes: Axes, rows: Sequence[Row]) -> None:
     axes.axvline(0, color=INK, linewidth=0.9)
     for place, row in enumerate(rows):
         if row.gain:
-            bar(axes, row.gain, place - 0.1, arm_look(table, row.arm))
+            bar(axes, row.gain, place - 0.1, look_of(row.arm))
         elif row.ours is None:
-            _not_run(axes, place)
+            note(axes, place, "not run")
         if row.printed_gain is not None and not table.head.stand_in:
-            _diamond(axes, row.printed_gain, place + 0.2, 6.5)
+            diamond(axes, row.printed_gain, place + 0.2, 6.5)
     axes.grid(axis="y", visible=False)
 
 
 def _differences(table: Table1, axes: Axes, rows: Sequence[Row], reference: Row | None) -> None:
     found = [row.versus for row in rows if row.versus]
-    if found:
-        widest = max(estimate.mdg for estimate in found)
-        axes.axvspan(-widest, widest, color=BAND, zorder=0)
     axes.axvline(0, color=INK, linewidth=0.9)
     if found and reference is not None and reference.gain:
         for sign in (-1, 1):
             axes.axvline(sign * table.head.margin * reference.gain.value, color=INK, linewidth=0.9, linestyle=":")
     for place, row in enumerate(rows):
         if row.versus:
-            bar(axes, row.versus, place, arm_look(table, row.arm))
+            too_small(axes, row.versus, place)
+            bar(axes, row.versus, place, look_of(row.arm))
         elif row.ours is None:
-            _not_run(axes, place)
+            note(axes, place, "not run")
     axes.grid(axis="y", visible=False)
 
 
@@ -104,27 +95,25 @@ def _multiples(table: Table1, axes: Axes, rows: Sequence[Row]) -> None:
     axes.axvline(1, color=INK, linewidth=0.9)
     for place, row in enumerate(rows):
         if row.size and row.size.low is not None:
-            bar(axes, row.size, place - 0.1, arm_look(table, row.arm))
+            bar(axes, row.size, place - 0.1, look_of(row.arm))
         elif row.size:
-            _remark(axes, place, "no bounds")
+            note(axes, place, "no bounds")
         elif row.ours is None:
-            _not_run(axes, place)
+            note(axes, place, "not run")
         for printed, width in zip(row.printed_multiples, (6.5, 4.0), strict=False):
-            _diamond(axes, printed, place + 0.2, width)
+            diamond(axes, printed, place + 0.2, width)
     axes.grid(axis="y", visible=False)
 
 
-def _diamond(axes: Axes, value: float, place: float, width: float) -> None:
+def too_small(axes: Axes, estimate: Estimate, place: float) -> None:
+    """The band of differences that this row could not find: its minimum detectable gap on both sides of 0."""
+    box = Rectangle((-estimate.mdg, place - 0.42), 2 * estimate.mdg, 0.84, facecolor=BAND, edgecolor="none", zorder=0)
+    axes.add_patch(box)
+
+
+def diamond(axes: Axes, value: float, place: float, width: float) -> None:
+    """What the paper prints."""
     axes.plot(value, place, **_PAPER, markersize=width, markeredgewidth=1.3, zorder=5)
-
-
-def _not_run(axes: Axes, place: float) -> None:
-    _remark(axes, place, "not run")
-
-
-def _remark(axes: Axes, place: float, text: str) -> None:
-    axes.annotate(text, (0.99, place), xycoords=("axes fraction", "data"), ha="right", va="center", color=FAINT,
-                  fontsize=8.5)  # fmt: skip
 
 
 def _limit(panels: Sequence[Axes], estimates: Sequence[Estimate | None]) -> None:
@@ -146,20 +135,29 @@ def _limit_ratios(panels: Sequence[Axes], table: Table1) -> None:
 
 def _sizes(table: Table1, base: str) -> str:
     paper = table.head.bases[base]
-    seeds = {len(table.arm(base, arm).seeds) for arm in table.head.arms if arm != table.head.base_arm} - {0}
+    seeds = {len(table.arm(base, arm).seeds) for arm in table.head.trained} - {0}
     span = "-".join(str(number) for number in sorted({min(seeds), max(seeds)})) if seeds else "0"
     beside = f", beside {paper}" if paper else ""
     return f"{span} seeds x {samples(table.head.k)} samples{beside}"
 
 
 def _legend(table: Table1) -> list:
-    large = Line2D([], [], **_PAPER, markersize=6.5, label="printed in the paper, from its averages")
-    small = Line2D([], [], **_PAPER, markersize=4.0, label="printed in the paper, from its cells")
     share = f"{100 * table.head.margin:g} %"
     reference = table.head.arms.get(table.head.reference, "the reference")
+    hollow = {"color": INK, "marker": "o", "linewidth": 2, "markerfacecolor": "white"}
+    varied = any("markerfacecolor" in look_of(arm) for arm in table.head.arms)
     return [
-        Line2D([], [], color=INK, marker="o", linewidth=2, label="ours, 95 % interval"),
+        Line2D([], [], color=INK, marker="o", linewidth=2, label="ours, 95 % interval; colour: the method"),
+        *([Line2D([], [], **hollow, label="hollow: varied, or searched with")] if varied else []),
+        Line2D([], [], color=INK, linewidth=0.9, label=f"no gain, no difference, as much as {reference}"),
         Line2D([], [], color=INK, linewidth=0.9, linestyle=":", label=f"equivalence: {share} of {reference}'s gain"),
-        Patch(color=BAND, label="below the minimum detectable gap"),
-        *([large, small] if any(row.printed_multiples for row in table.rows) else []),
+        Patch(color=BAND, label="too small for this row (minimum detectable gap)"),
+        *paper_marks(any(row.printed_multiples for row in table.rows)),
     ]
+
+
+def paper_marks(shown: bool) -> list[Line2D]:
+    """The legend of the paper's diamonds, where there are any."""
+    large = Line2D([], [], **_PAPER, markersize=6.5, label="printed in the paper, from its averages")
+    small = Line2D([], [], **_PAPER, markersize=4.0, label="printed in the paper, from its cells")
+    return [large, small] if shown else []

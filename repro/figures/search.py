@@ -6,10 +6,11 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
-from repro.figures import FAINT, INK, PAPER, look, new_figure, save, style
+from repro.figures import FAINT, INK, KINDS, PAPER, heading, new_figure, save, style
 
-_KINDS = {"mcts": "MCTS", "maj": "majority vote", "best": "best-of-N"}
+_TITLES = {"mcts": "MCTS", "maj": "majority vote", "best": "best-of-N"}
 
 
 def write_search_figures(record: Mapping[str, Any], titles: Mapping[str, str], folder: Path, name: str) -> list[Path]:
@@ -21,25 +22,42 @@ def write_search_figures(record: Mapping[str, Any], titles: Mapping[str, str], f
 
 
 def tokens(record: Mapping[str, Any], titles: Mapping[str, str]) -> Figure:
-    """Accuracy over generated tokens per question: one row per base, one panel per policy, one line per kind."""
+    """Accuracy over generated tokens per question: one row per base, one panel per policy, one line per kind.
+
+    Shaded: 95 % intervals over seeds, where there are several.
+    """
     curves = record["curves"]
-    policies = list(dict.fromkeys(policy for each in curves.values() for policy in each))
+    found = dict.fromkeys(policy for each in curves.values() for policy in each)
+    policies = sorted(found, key=list(titles).index)
     with style():
-        figure = new_figure(1.2 + 2.6 * len(policies), 1.2 + 2.5 * len(curves))
+        figure = new_figure(1.2 + 2.6 * len(policies), 1.4 + 2.5 * len(curves))
         grid = figure.subplots(len(curves), len(policies), sharex=True, sharey="row", squeeze=False)
         for row, (base, each) in zip(grid, curves.items(), strict=True):
             for axes, policy in zip(row, policies, strict=True):
-                for place, (kind, title) in enumerate(_KINDS.items()):
+                for kind, title in _TITLES.items():
                     points = each.get(policy, {}).get(kind, [])
-                    axes.plot(*_columns(points), markersize=3.5, linewidth=1.5, label=title, **look(place))
+                    color, marker = KINDS[kind]
+                    x, y, low, high = ([point[column] for point in points] for column in range(4))
+                    if points and None not in low:
+                        axes.fill_between(x, low, high, color=color, alpha=0.13, linewidth=0)
+                    axes.plot(x, y, markersize=3.5, linewidth=1.5, label=title, color=color, marker=marker)
                 axes.set_title(titles.get(policy, policy))
             row[0].set_ylabel(f"{base}\naccuracy, percent")
         for axes in grid[-1]:
             axes.set_xlabel("tokens per question")
         handles, labels = grid[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(_KINDS))
-        figure.suptitle("What a token buys: search and votes", x=0.01, ha="left", fontsize=12)
+        band = Patch(color=FAINT, alpha=0.3, linewidth=0, label="95 % interval over seeds")
+        figure.legend([*handles, band], [*labels, band.get_label()], loc="outside lower center", ncols=len(_TITLES) + 1)
+        heading(figure, _bought(curves))
     return figure
+
+
+def _bought(curves: Mapping[str, Mapping[str, Mapping[str, Sequence[Sequence[float]]]]]) -> str:
+    """At the end of the budget: for how many policies the search is above the votes."""
+    ends = [(kinds["mcts"][-1][1], kinds["maj"][-1][1]) for each in curves.values() for kinds in each.values()
+            if kinds.get("mcts") and kinds.get("maj")]  # fmt: skip
+    above = sum(search > votes for search, votes in ends)
+    return f"At the end of the budget the search is above the majority vote for {above} of {len(ends)} policies"
 
 
 def tree(example: Mapping[str, Any]) -> Figure:
@@ -72,7 +90,15 @@ def tree(example: Mapping[str, Any]) -> Figure:
                           textcoords="offset points", fontsize=7.5, family="DejaVu Sans Mono")  # fmt: skip
         sizes = [24 + 16 * number for number in visits]
         dots = axes.scatter(
-            *_columns(places), c=values, cmap="Blues", vmin=0, vmax=1, s=sizes, edgecolors=INK, linewidths=0.7, zorder=3
+            *zip(*places, strict=True),
+            c=values,
+            cmap="Blues",
+            vmin=0,
+            vmax=1,
+            s=sizes,
+            edgecolors=INK,
+            linewidths=0.7,
+            zorder=3,
         )
         for leaf, answer in answers.items():
             _note(axes, places[leaf], answer, votes[leaf], values[leaf], leaf in chosen)
@@ -85,10 +111,6 @@ def tree(example: Mapping[str, Any]) -> Figure:
             x=0.01, ha="left", fontsize=11,
         )  # fmt: skip
     return figure
-
-
-def _columns(points: Sequence[Sequence[float]]) -> tuple[list[float], list[float]]:
-    return [x for x, _ in points], [y for _, y in points]
 
 
 def _places(children: Sequence[Sequence[int]]) -> list[tuple[float, float]]:

@@ -37,6 +37,9 @@ def accuracy_reward(
     """
     if len(completions) != len(answer):
         raise ValueError(f"{len(completions)} completions and {len(answer)} golds; want as many of each")
+    strange = [gold for gold in answer if not isinstance(gold, str)]
+    if strange:
+        raise ValueError(f"gold {strange[0]!r} is a {type(strange[0]).__name__}; want a column of texts, such as '7'")
     unusable = [gold for gold in answer if not usable_gold(gold)]
     if unusable:
         raise ValueError(f"gold {unusable[0]!r} cannot be graded against; exclude its row when preparing the data")

@@ -5,6 +5,7 @@ Does not sample from a model and does not average: one verdict per line, in the 
 
 import hashlib
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from repro.data_folder import why_missing
 from repro.errors import BadInput
 from repro.grading.code_extract import FORMATS
 from repro.grading.code_score import CodeAnswer, CodeProblem, score_answers
@@ -53,7 +55,10 @@ class ScoreReport:
 def load_problems(benchmark_dir: Path | None) -> dict[str, CodeProblem]:
     """HumanEval's 164 problems by task id, from `humaneval.jsonl`. Raises BadInput unless it is the original file."""
     if benchmark_dir is None:
-        raise BadInput("score-code: no folder of benchmark files: set GCPO_DATA to one that holds humaneval.jsonl")
+        raise BadInput(
+            f"score-code: no folder of benchmark files ({why_missing()}); set GCPO_DATA to one that holds "
+            "humaneval.jsonl"
+        )
     path = benchmark_dir / "humaneval.jsonl"
     if not path.is_file():
         raise BadInput(
@@ -120,8 +125,8 @@ def score_file(
     Raises BadInput for unusable files or settings, and when isolation is missing and not waived.
     """
     source, target = Path(input_path), Path(output_path)
-    if timeout <= 0:
-        raise BadInput(f"score-code: timeout is {timeout:g} s; want more than 0")
+    if not 0 < timeout < math.inf:
+        raise BadInput(f"score-code: timeout is {timeout:g} s; want a finite number above 0")
     if workers < 1:
         raise BadInput(f"score-code: workers is {workers}; want at least 1")
     if not source.is_file():

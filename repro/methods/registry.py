@@ -53,18 +53,25 @@ class Method:
             _check_value(name, value, hints[name], where)
         own = {"report_to": "none", "logging_steps": 1} if self.trainer else {}
         try:
-            return config_class(
+            config = config_class(
                 output_dir=output_dir, seed=seed, data_seed=seed, disable_tqdm=True, use_cpu=cpu, **own, **values
             )
-        except (ValueError, TypeError, ArithmeticError, NotImplementedError) as error:
+            if self.trainer:
+                resolve(self.trainer).check_batches(config)
+        except (ValueError, TypeError, ArithmeticError, NotImplementedError, ImportError) as error:
             raise BadInput(f"{where}: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from None
+        if self.trainer and config.max_steps < 1:
+            raise BadInput(
+                f"{where}: max_steps is {config.max_steps}; want at least 1: it decides how much data is read"
+            )
+        return config
 
 
 def _check_value(name: str, value: Any, hint: Any, where: str) -> None:
     if isinstance(value, float) and not math.isfinite(value):
         raise BadInput(f"{where}: {name} is {value}; want a finite number")
     try:
-        TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value)
+        TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True, strict=True)).validate_python(value)
     except ValidationError as error:
         raise BadInput(f"{where}: {name} is {value!r}; {error.errors()[0]['msg']}") from None
 

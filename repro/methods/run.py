@@ -8,11 +8,21 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from repro.config import CurveSpec, EvaluateSpec
 from repro.methods.checkpoints import is_main
 from repro.methods.registry import Method
 from repro.tasks.protocol import TaskSet
 
 Report = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """That held-out accuracy is measured along the training: of which suites, how often, and how answers are drawn."""
+
+    suites: tuple[str, ...]
+    spec: CurveSpec
+    evaluate: EvaluateSpec
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,7 @@ class Training:
     where: str
     checkpoints: Path | None = None
     attn_implementation: str | None = None
+    curve: Curve | None = None
     stop: Path | None = None
 
     def settings(self, output_dir: str) -> Any:

@@ -111,6 +111,7 @@ class Searcher:
                 self.config,
                 delimiters=self.delimiters,
                 answer_of=self.vote,
+                classes=self.tasks.classes,
                 leaf_values=self.leaf_values,
             )
         except ValueError as error:

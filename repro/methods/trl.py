@@ -23,6 +23,7 @@ from repro.methods.checkpoints import (
     newest_checkpoint,
     ranks_here,
 )
+from repro.methods.curve import CurveWriter
 from repro.methods.run import Report, Trained, Training
 from repro.references import resolve
 from repro.tasks.encoding import encode_prompt
@@ -115,7 +116,9 @@ def train(run: Training) -> Trained:
         config = run.settings(output)  # before the model: under ZeRO-3 it is loaded in shards, by this configuration
         model = load_model(run.model, run.device, stop_ids=stops, attn_implementation=run.attn_implementation)
         stop = StopBetweenRollouts(run.stop)
-        callbacks = [MetricsWriter(run.folder / "metrics.jsonl", run.report), stop]
+        writer = MetricsWriter(run.folder / "metrics.jsonl", run.report)
+        curve = None if run.curve is None else CurveWriter(run, run.curve, stops, tokenizer)
+        callbacks = [writer, stop, *([curve] if curve else [])]
         if run.checkpoints is not None:
             callbacks.append(RoomForCheckpoints(checkpoint_bytes(model)))
         questions = run.tasks.training_questions(run.base, run.seed, rows_needed(config))
@@ -132,7 +135,6 @@ def train(run: Training) -> Trained:
         except ValueError as error:
             raise BadInput(f"{run.where}: {str(error).splitlines()[0]}") from None
         _check_prompt(trainer, tokenizer, rows[0]["prompt"], run.where)
-        writer = next(c for c in trainer.callback_handler.callbacks if isinstance(c, MetricsWriter))
         last = None if run.checkpoints is None else newest_checkpoint(run.checkpoints, ranks_here(), log.warning)
         started = time.perf_counter()
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
@@ -147,6 +149,9 @@ def train(run: Training) -> Trained:
         "tokens": writer.rows[-1].get("num_tokens"),
         "seconds": seconds,
     }
+    if curve is not None:
+        completions = config.per_device_train_batch_size * config.steps_per_generation * ranks_here()
+        record["curve"] = curve.record(writer.rows, completions)
     return Trained(trainer.model, tokenizer, record, write=trainer.save_model if ranks_here() > 1 else None)
 
 

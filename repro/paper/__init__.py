@@ -5,6 +5,9 @@ misprint of the paper stays a misprint here, and `repro.audit` says so.
 
 table1, table2, table3   GCPO, arXiv 2508.05428; AAAI-26 prints the same Tables 1 and 2. `provenance` is where
                          the row was first printed: MRT (arXiv 2503.07572, Table 1), L2T (arXiv 2505.10425), or new.
+gc2po                    GC2PO, arXiv 2602.06475, for the 7B model alone, as wizwand.com copies it: second-hand. Its
+                         average is over six suites, GSM8K among them; MATH500 of GC2PO is derived from that average,
+                         +-.3. Read with Table 1's base and GRPO beside it: what it copies of them is the same
 figures                  every value of a figure that the paper states in words; `no label` where there is none
 sources                  the rows of MRT and L2T that the tables repeat or leave out
 independent              other groups' measurements of the same models
@@ -23,7 +26,8 @@ from repro.errors import BadInput
 
 PAPER_DIR = Path(__file__).resolve().parent
 TABLES = ("table1", "table2", "table3")
-FILES = (*TABLES, "figures", "sources", "independent", "noise", "expected", "weights")
+SECOND_HAND = "gc2po"
+FILES = (*TABLES, SECOND_HAND, "figures", "sources", "independent", "noise", "expected", "weights")
 MODELS = ("DeepScaleR-1.5B", "R1-Distill-1.5B", "R1-Distill-7B")
 BENCHMARKS = ("AIME24", "AIME25", "AMC23", "MATH500", "Minerva")
 AVERAGE = "average"
@@ -36,9 +40,9 @@ PREFERRED_SOURCES = ("Sober", "CMU MRT v0.1", "DeepSeek card", "DeepScaleR blog"
 def load_table(name: str) -> pd.DataFrame:
     """One transcribed file as a frame, text columns as printed.
 
-    For table1-3: model, method, benchmark, printed, printed_gain, provenance (text), value and gain (float, NaN where
-    nothing is printed), independent, independent_source and independent_sd (the preferred other measurement of the same
-    model and method). Raises BadInput for an unknown name.
+    For table1-3 and gc2po: model, method, benchmark, printed, printed_gain, provenance (text), value and gain (float,
+    NaN where nothing is printed), independent, independent_source and independent_sd (the preferred other measurement
+    of the same model and method). Raises BadInput for an unknown name.
     """
     if name not in FILES:
         raise BadInput(f"no transcription named {name!r} in repro/paper; want one of {', '.join(FILES)}")
@@ -53,6 +57,10 @@ def _read(name: str) -> pd.DataFrame:
             frame[number] = pd.to_numeric(frame[text])
     if name == "independent":
         frame["value"] = pd.to_numeric(frame["value"])
+    if name == SECOND_HAND:
+        first = _read("table1")
+        frame = pd.concat([first[first.model.isin(frame.model) & first.method.isin(("base", "GRPO"))], frame])
+        frame = frame.fillna({"independent_source": ""})
     if name in TABLES:
         frame = frame.merge(_preferred_independent(), on=["model", "method", "benchmark"], how="left")
         frame["independent_source"] = frame["independent_source"].fillna("")

@@ -3,17 +3,23 @@
 import csv
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
-from repro.cells.experiments import Experiment
+from repro.bases.keep import new_folder
+from repro.cells.bases import FROM_SCRATCH, base_marker, base_source, lineage
 from repro.cells.plan import Cell, plan_cells
-from repro.cells.run import Options, base_marker
+from repro.cells.pool import Outcome
+from repro.cells.records import Experiment
+from repro.cells.run import Options, fill
 from repro.cells.state import load_summary
+from repro.cells.training import with_training
 from repro.config import Profile
 from repro.errors import BadInput
-from repro.files import read_json
+from repro.files import read_json, write_json
 from repro.paths import REPO_ROOT, results_dir
 from repro.provenance import provenance
+from repro.reporting.coverage import COVERED, coverage_of, older_versions, published_folder, take_over
 
 LEDGER = REPO_ROOT / "results" / "ledger.csv"
 # of a cell that a cluster trained; measured_over_planned is the planner's error
@@ -22,48 +28,96 @@ _COLUMNS = (
     "cell", "profile", "target", "base", "arm", "seed", "commit", "lock", "code", "cpu", "device",
     "train_seconds", "evaluate_seconds", "peak_mib", "status", *_COSTS,
 )  # fmt: skip
-_RECORDS = ("summary.json", "config.json", "env.json")
+_RECORDS = ("config.json", "env.json")
 
 
 def publish(profile: Profile, experiment: Experiment, options: Options) -> list[Path]:
-    """Publish every finished cell of a target. Returns what was written.
+    """Publish every finished cell of a target. Returns what was written. What a profile is stamped with stays on its
+    tables: `smoke` is published so that a user's own smoke run has something to stand beside.
 
     Raises BadInput when the tree is dirty, a cell was made by a dirty tree, or nothing is finished.
     """
-    if profile.stamp:
-        raise BadInput(f"profile {profile.name!r} is stamped {profile.stamp!r}; it is not published")
-    if provenance()["dirty"]:
-        raise BadInput("the tree has uncommitted changes under gcpo/ or repro/; commit them, run again, then publish")
+    _check_clean()
     cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
-    finished = [(cell, summary) for cell in cells if (summary := load_summary(cell)) is not None]
+    finished = [cell for cell in cells if load_summary(cell) is not None]
     if not finished:
         raise BadInput(f"no finished cell of {experiment.id} in profile {profile.name!r}; run it first")
+    return publish_cells(profile, experiment, finished)
+
+
+def fill_published(profile: Profile, experiments: Sequence[Experiment], options: Options) -> Outcome:
+    """Fill what results/published/ lacks of these targets, each cell published as soon as it is finished.
+
+    What is published under today's hash is taken over and not run again, so a run of days may be stopped and go on, on
+    another machine too. Raises BadInput as `publish` and `fill` do.
+    """
+    _check_clean()
+    target_of: dict[str, Experiment] = {}
+    cells = []
+    for experiment in experiments:
+        for cell in plan_cells(profile, experiment, options.seeds, options.arms, options.bases):
+            if cell.id not in target_of:
+                target_of[cell.id] = experiment
+                cells.append(cell)
+    take_over(cells)
+    publish_all = {cell.id: cell for cell in cells if load_summary(cell) is not None and coverage_of(cell) != COVERED}
+    for cell in publish_all.values():  # of a run that was not told to publish
+        publish_cells(profile, target_of[cell.id], [cell])
+    return fill(profile, cells, options, finished=lambda cell: publish_cells(profile, target_of[cell.id], [cell]))
+
+
+def _check_clean() -> None:
+    if provenance()["dirty"]:
+        raise BadInput("the tree has uncommitted changes under gcpo/ or repro/; commit them, run again, then publish")
+
+
+def publish_cells(profile: Profile, experiment: Experiment, cells: Sequence[Cell]) -> list[Path]:
+    """Copy the records of finished cells, of their bases, and the weights of bases trained from scratch.
+
+    Returns what was written. Raises BadInput for a cell that a dirty tree made.
+    """
+    finished = [(cell, load_summary(cell)) for cell in cells]
     dirty = [cell.id for cell, summary in finished if summary["dirty"]]
     if dirty:
         raise BadInput(
             f"{len(dirty)} cells were made by a dirty tree, the first is {dirty[0]}; delete them and run again"
         )
-    target = results_dir(profile.name, "published")
     written = []
-    for cell, _ in finished:
-        folder = target / "cells" / cell.id
-        for older in (target / "cells").glob(f"{cell.base}__{cell.arm}__s{cell.seed}__*"):
-            if older.name != cell.id:
-                shutil.rmtree(older)  # the ledger keeps its row, marked superseded
+    for cell, summary in finished:
+        for older in older_versions(cell):
+            shutil.rmtree(older)  # the ledger keeps its row, marked superseded
+        folder = published_folder(cell)
         folder.mkdir(parents=True, exist_ok=True)
-        for name in _RECORDS:
+        names = (*_RECORDS, *(each for each in experiment.files if (cell.folder / each).exists()))
+        for name in names:
             shutil.copyfile(cell.folder / name, folder / name)
+        write_json(folder / "summary.json", with_training(summary, cell.folder))  # last: with it a cell is published
         written.append(folder)
-    (target / "bases").mkdir(exist_ok=True)
-    for base in profile.bases:
-        marker = base_marker(profile, base)
-        if marker.exists():
-            written.append(Path(shutil.copyfile(marker, target / "bases" / f"{base}.json")))
+    for base in dict.fromkeys(each for cell in cells for each in lineage(profile, cell.base)):
+        written += _publish_base(profile, base)
     _write_ledger(
         experiment,
         [(cell, summary, read_json(cell.folder / "env.json", "environment record")) for cell, summary in finished],
     )
-    written.append(LEDGER)
+    return [*written, LEDGER]
+
+
+def _publish_base(profile: Profile, base: str) -> list[Path]:
+    """The record of a base, and its folder if it was trained from scratch here: such weights are small and ours."""
+    target, written = results_dir(profile.name, "published") / "bases", []
+    target.mkdir(parents=True, exist_ok=True)
+    marker = base_marker(profile, base)
+    if not marker.exists():  # the cell came from elsewhere, and with it its base
+        return []
+    written.append(Path(shutil.copyfile(marker, target / f"{base}.json")))
+    if profile.bases[base].kind in FROM_SCRATCH:
+        folder, _ = base_source(profile, base)
+        if not (target / folder.name).exists():
+            for older in target.glob(f"{base}-{'[0-9a-f]' * 12}"):
+                shutil.rmtree(older)
+            with new_folder(target / folder.name) as temporary:
+                shutil.copytree(folder, temporary, dirs_exist_ok=True)
+            written.append(target / folder.name)
     return written
 
 

@@ -1,115 +1,133 @@
-"""Fills the generated blocks of README.md from results/published/, so that no number in it is typed."""
+"""The generated blocks of README.md: the verdict, six rows, what is reproduced, and what the audit found."""
 
-import csv
-import re
-from pathlib import Path
+from collections import Counter
 
+import pandas as pd
+
+from repro.cells.experiments import EXPERIMENTS
 from repro.errors import BadInput
+from repro.paper import AVERAGE, MODELS, power
+from repro.paper.audit import arithmetic, formulas, sources
 from repro.paths import REPO_ROOT, results_dir
-from repro.reporting.build import notebook_name
-from repro.reporting.publish import LEDGER
-from repro.tables import headline_markdown, read_table, to_markdown
+from repro.reporting.published import Published, link, profiles, published
+from repro.tables import Table1
+from repro.tables.finding import sentences, span
+from repro.tables.spec import RATIO
+from repro.tables.words import NOTHING, readings, signed, size, target_name
 
 README = REPO_ROOT / "README.md"
-_PROFILE, _INTEGRATE, _PRETRAINED = "micro", "integrate", "pretrained"
-_PICTURES = {  # table -> (words for those who do not see it, its file)
-    1: ("gain over the own base, difference to GRPO and multiple of its gain", "table1_gains"),
-    2: ("gain over the own base, difference to GRPO and multiple of its gain, by term and control", "table2_gains"),
-    3: ("accuracy over generated tokens per question", "table3_tokens"),
-}
+PROFILE, TARGET = "micro", "table1"  # what the first command of the README runs
+_AUDIT = REPO_ROOT / "results" / "paper" / "audit.csv"
+_GROUP = 8  # candidates per question: not stated by the paper, the usual number
 
 
 def blocks() -> dict[str, str]:
-    """Block name -> Markdown text, all from published files. Raises BadInput where one is missing."""
-    tables = {f"table{number}": _table(_PROFILE, number) for number in (1, 2, 3)}
-    integrate = {"integrate": _table(_INTEGRATE, 2), "acceptance": _acceptance()}
-    more = {"pretrained": _table(_PRETRAINED, 1), "bases": _published(_PROFILE, "bases_quality.md"), "cost": _cost()}
-    return {**tables, **integrate, **more}
+    """Block name -> Markdown, all from committed files. Raises BadInput where the table in front is not published."""
+    first = next((each for each in published(PROFILE) if each.target == TARGET), None)
+    if first is None or first.table is None:
+        folder = results_dir(PROFILE, "published")
+        raise BadInput(f"{folder} has no {TARGET}; run `make reproduce-{TARGET}` and `make publish-{TARGET}` first")
+    return {"verdict": _verdict(first), "rows": _rows(first), "reproduced": reproduced(), "audit": audit()}
 
 
-def filled(text: str, new: dict[str, str]) -> str:
-    """`text` with every generated block replaced. Raises BadInput for a block that the text lacks."""
-    for name, body in new.items():
-        pattern = re.compile(rf"(<!-- generated: {name} -->\n).*?(<!-- end generated -->)", re.DOTALL)
-        if not pattern.search(text):
-            raise BadInput(f"README has no block '<!-- generated: {name} -->' ... '<!-- end generated -->'")
-        text = pattern.sub(lambda match, body=body: f"{match[1]}{body.strip()}\n{match[2]}", text)
-    return text
+def _verdict(first: Published) -> str:
+    """The verdict of the table in front, in three sentences, and what it covers."""
+    found = sentences(first.table)
+    if not found:
+        raise BadInput(f"{first.text} compares no arm with {first.table.head.reference} yet; run more arms")
+    head = first.table.head
+    seeds = span([len(arm.seeds) for arm in first.table.arms if arm.arm != head.base_arm and arm.seeds], 0)
+    tasks = "stand-in tasks in the roles of the paper's benchmarks" if head.stand_in else "the paper's benchmarks"
+    where = (
+        f"Profile `{PROFILE}`: {len(head.bases)} base models, {seeds} training seeds per arm, {tasks}. It says nothing "
+        "about the paper's own models."
+    )
+    return " ".join(found) + "\n\n" + where
 
 
-def write_readme() -> Path:
-    """Bring README.md up to date with what is published."""
-    README.write_text(filled(README.read_text(encoding="utf-8"), blocks()), encoding="utf-8")
-    return README
+def _rows(first: Published) -> str:
+    """The table in front, short, with its figure."""
+    what = "gain over the own base, difference to GRPO, multiple of GRPO's gain"
+    return f"{six_rows(first.table)}\n\n![{what}]({link(first.pictures[0], README)})"
 
 
-def _published(profile: str, name: str) -> str:
-    path = results_dir(profile, "published") / "tables" / name
-    if not path.exists():
-        raise BadInput(f"{path} does not exist; publish the target first")
-    return path.read_text(encoding="utf-8")
-
-
-def _table(profile: str, number: int) -> str:
-    """Averages, claims, a picture, and where the whole table is."""
-    folder, where = results_dir(profile, "published"), f"results/published/{profile}"
-    name = notebook_name(f"table{number}", profile)
-    table = read_table(folder / "tables" / f"table{number}.json")
-    claims = to_markdown(table).partition("## Claims")[2].partition("\n## ")[0]
-    alt, picture = _PICTURES[number]
-    figure = f"![{alt}]({where}/figures/{picture}.png)"
-    whole = f"[Whole table]({where}/tables/table{number}.md), [notebook](notebooks/{name})."
-    return "\n\n".join([headline_markdown(table).strip(), claims.strip(), figure, whole])
-
-
-def _acceptance() -> str:
-    """Whether the bases of the profile that integrates do so, as repro.studies.integration measured it."""
-    rows = list(csv.DictReader(_published(_INTEGRATE, "acceptance.csv").splitlines()))
+def six_rows(table: Table1) -> str:
+    """One row per trained method: gain over each base, and as a multiple of GRPO's, the paper's beside ours."""
+    head = table.head
+    reference = head.arms[head.reference]
+    bases = " | ".join(f"{base} ({paper})" if paper else base for base, paper in head.bases.items())
     lines = [
-        "| base | eight answers shown | questions | one sample | majority vote | integrated | wanted |",
-        "|---|---|---:|---:|---:|---:|---|",
+        f"| gain over the own base, points [95 % CI] | {bases} | gain / {reference}'s: paper | here |",
+        "|---|" + "---:|" * (len(head.bases) + 2),
     ]
-    wanted = {"all right": "90.0", "mixed as sampled": "vote - 5", "all wrong": "one sample - 5"}
-    for row in rows:
-        if row["candidates"] in wanted:
-            values = " | ".join(f"{100 * float(row[key]):.1f}" for key in ("one_sample", "majority", "integrated"))
-            met = "yes" if row["met"] == "True" else "no"
-            lines.append(
-                f"| {row['base']} | {row['candidates']} | {row['questions']} | {values} | "
-                f"{wanted[row['candidates']]}: {met} |"
-            )
+    for arm, title in head.arms.items():
+        if arm == head.base_arm:
+            continue
+        rows = [table.row(base, arm) for base in head.bases]
+        gains = [signed(row.gain) if row.ours else "not run" for row in rows]
+        paper = [readings(RATIO, row.printed_multiples[:1]) for row in rows]
+        ours = [size(row.size).partition(" [")[0] for row in rows]
+        multiples = [" / ".join(each) if set(each) != {NOTHING} else NOTHING for each in (paper, ours)]
+        lines.append(f"| {title} | {' | '.join([*gains, *multiples])} |")
     return "\n".join(lines)
 
 
-def _counts(row: dict[str, str]) -> bool:
-    return (row["profile"], row["target"], row["status"]) == (_PROFILE, "table1", "done")
-
-
-def _cost() -> str:
-    """Seconds per arm and base from the ledger."""
-    with LEDGER.open(newline="", encoding="utf-8") as handle:
-        rows = [row for row in csv.DictReader(handle) if _counts(row)]
-    if not rows:
-        raise BadInput(f"{LEDGER} has no row of profile {_PROFILE}; publish table1 first")
-    bases = list(dict.fromkeys(row["base"] for row in rows))
-    arms = list(dict.fromkeys(row["arm"] for row in rows))
-    lines = ["| seconds of one cell (train + evaluate) | " + " | ".join(bases) + " |", "|---|" + "---:|" * len(bases)]
-    for arm in arms:
-        cells = []
-        for base in bases:
-            chosen = [row for row in rows if row["arm"] == arm and row["base"] == base]
-            if not chosen:
-                cells.append("-")
-                continue
-            train = sum(float(row["train_seconds"]) for row in chosen) / len(chosen)
-            evaluate = sum(float(row["evaluate_seconds"]) for row in chosen) / len(chosen)
-            cells.append(f"{train:.0f} + {evaluate:.0f}")
-        lines.append(f"| {arm} | " + " | ".join(cells) + " |")
-    hours = sum(float(row["train_seconds"]) + float(row["evaluate_seconds"]) for row in rows) / 3600
-    memory = max(float(row["peak_mib"]) for row in rows)
-    lines += [
-        "",
-        f"{len(rows)} cells, {hours:.1f} core-hours on {rows[0]['cpu']} (a shared machine, two cells side by side); "
-        f"the largest process took {memory:.0f} MiB. Means over seeds.",
-    ]
+def reproduced() -> str:
+    """Every table and figure of the paper under every profile, with a link where something is published."""
+    columns = [*profiles(), *(name for name in ("gpu", "paper") if name not in profiles())]
+    made = {name: {each.target: each for each in published(name)} for name in columns}
+    lines = [f"| | {' | '.join(f'`{name}`' for name in columns)} |", "|---|" + "---|" * len(columns)]
+    for target, experiment in EXPERIMENTS.items():
+        cells = [_state(made[name].get(target), experiment.built) for name in columns]
+        lines.append(f"| {target_name(target)}: {experiment.title} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _state(made: Published | None, built: bool) -> str:
+    if made is None:
+        return "not run" if built else "not built"
+    where = link(made.text, README)
+    if made.table is None:
+        return f"[yes]({where})"
+    trained = [arm for arm in made.table.arms if arm.arm != made.table.head.base_arm]
+    measured = [arm for arm in trained if arm.seeds]
+    if not measured:
+        return "not run"
+    share = "" if len(measured) == len(trained) else f", {len(measured)} of {len(trained)} rows"
+    return f"[{span([len(arm.seeds) for arm in measured], 0)} seeds]({where}){share}"
+
+
+def audit() -> str:
+    """The three findings on the paper's own numbers, computed from the transcription in repro/paper/."""
+    margins = power.margins()
+    best = margins[margins.against == "best baseline"].set_index(["model", "benchmark"])["gap"]
+    need = power.requirements()
+    need = need[(need.against == "best baseline") & (need.benchmark == AVERAGE)]
+    noise = [power.difference_se(power.pass_sd(source=s)[AVERAGE], power.STATED_PASSES) for s in power.SD_SOURCES]
+    copied, omitted = sources.copied_cells(), sources.omitted_rows()
+    theirs = omitted[(omitted.method == "L2T") & (omitted.benchmark != AVERAGE)]
+    means = arithmetic.averages().query("table == 'table1'")
+    older = copied.drop_duplicates(["model", "method"])
+    count = formulas.generations(_GROUP)
+    share = (formulas.STATED_COST - 1) / (count / _GROUP - 1)
+    verdicts = Counter(pd.read_csv(_AUDIT)["verdict"])
+    gaps = " / ".join(f"{float(best[model, AVERAGE]):.2f}" for model in MODELS)
+    return "\n".join(
+        [
+            f"1. **The margins are smaller than the noise of the evaluation.** GCPO leads the best baseline by {gaps} "
+            f"points on the average; one {power.STATED_PASSES}-sample evaluation alone gives that a standard "
+            f"error of {span(noise, 2)}. Power of 80 % needs {' / '.join(f'{n:.0f}' for n in need.passes)} samples per "
+            "question and arm, before any spread between seeds.",
+            f"2. **{len(older)} of the {len(means)} rows of Table 1 were printed before** ({int(copied.equal.sum())} "
+            f"of {len(copied)} cells digit for digit). The row of L2T, higher than GCPO in "
+            f"{int(theirs.omitted_is_higher.sum())} of {len(theirs)} columns, is left out, and "
+            f"{int((~means.holds.astype(bool)).sum())} averages are not the rounded mean of their cells.",
+            f"3. **The stated cost is not that of the printed steps.** Steps 1 to 3 generate {count} sequences per "
+            f"question at n = {_GROUP}, {count / _GROUP:.0f} times GRPO's; the stated {formulas.STATED_COST}x would "
+            f"need generation to take at most {100 * share:.1f} % of a GRPO step.",
+            "",
+            f"Of {sum(verdicts.values())} statements that the paper's numbers and formulas can be held against, "
+            f"{verdicts['holds']} hold, {verdicts['does not hold']} do not hold as printed and "
+            f"{verdicts['cannot be decided']} cannot be decided.",
+        ]
+    )

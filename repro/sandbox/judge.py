@@ -48,12 +48,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A verdict: `reason` is one of REASONS, `detail` says more in one line, `seconds` is wall time."""
+    """A verdict: `reason` is one of REASONS, `detail` says more in one line, `seconds` is wall time.
+
+    returned: what the check returned, where that is a list of texts: a check of many programs has a word for each.
+    """
 
     passed: bool
     reason: str
     detail: str = ""
     seconds: float = 0.0
+    returned: list[str] | None = None
 
 
 class SandboxBroken(Exception):
@@ -231,11 +235,12 @@ def judge(job: Job, isolation: Isolation, worker: int, limits: Limits, folder: s
     check_code = compile(ast.fix_missing_locations(watcher.visit(ast.parse(job.test))), "<check>", "exec")
     held: set[int] = set()
     program = Program(isolation, worker, limits, folder)
+    returned = None
     try:
         program.start()
         signal.setitimer(signal.ITIMER_PROF, CHECK_CPU_SECONDS)
         program.load(job)
-        _run_check(job, check_code, program, held)
+        returned = _run_check(job, check_code, program, held)
         missing = watcher.sites - len(held)
         if missing or not watcher.sites:
             raise Stop("failed", f"{missing} of {watcher.sites} assertions never ran")
@@ -245,10 +250,10 @@ def judge(job: Job, isolation: Isolation, worker: int, limits: Limits, folder: s
     finally:
         seconds = program.watch.elapsed()
         program.stop()
-    return Outcome(verdict[0] == "passed", verdict[0], verdict[1], seconds)
+    return Outcome(verdict[0] == "passed", verdict[0], verdict[1], seconds, returned)
 
 
-def _run_check(job: Job, check_code: object, program: Program, held: set[int]) -> None:
+def _run_check(job: Job, check_code: object, program: Program, held: set[int]) -> list[str] | None:
     def wrong(site: int, line: int) -> None:
         raise Stop("failed", f"assertion {site + 1} (line {line} of the test) does not hold")
 
@@ -261,8 +266,9 @@ def _run_check(job: Job, check_code: object, program: Program, held: set[int]) -
         raise SandboxBroken(f"the check does not load: {type(error).__name__}: {error}") from error
     space[job.entry_point] = program.call
     try:
-        space["check"](program.call)
+        found = space["check"](program.call)
     except SandboxBroken:
         raise
     except Exception as error:  # the check's own arithmetic on a value of the wrong kind, e.g. abs(None - 1)
         raise Stop("failed", f"the check cannot use the answer: {type(error).__name__}: {error}"[:300]) from error
+    return found if type(found) is list and all(type(each) is str for each in found) else None

@@ -1,8 +1,9 @@
 """From counts of right answers to intervals, tests and verdicts; numpy and scipy only, every generator explicit.
 
 `metrics` scores samples, `intervals` is the one source of confidence intervals in tables, `ratios` sets gains against
-gains, `bootstrap` resamples, `hypotheses` holds the tests, `verdicts` the closed lists of words. Scores are fractions
-in [0, 1]; tables print points. Does not read files and does not know what a cell, a model or a benchmark is.
+gains, `sweeps` tells a curve from a flat one, `bootstrap` resamples, `hypotheses` holds the tests, `verdicts` the
+closed lists of words. Scores are fractions in [0, 1]; tables print points. Does not read files and does not know what a
+cell, a model or a benchmark is.
 """
 
 from repro.stats.bootstrap import (
@@ -26,7 +27,8 @@ from repro.stats.intervals import (
 )
 from repro.stats.metrics import avg_at_k, maj_at_k, mean_accuracy, pass_at_k
 from repro.stats.power import detectable_ratio, minimum_detectable_gap, power_of_gap
-from repro.stats.ratios import Ratio, equivalence_p, ratio_of_gains, ratio_p
+from repro.stats.ratios import Ratio, contrast_equivalence_p, equivalence_p, ratio_of_gains, ratio_p
+from repro.stats.sweeps import flat_p, trend_weights
 from repro.stats.verdicts import cannot_be_run, cell_verdict, direction_verdict, over_bases, size_verdict
 
 __all__ = [
@@ -38,10 +40,12 @@ __all__ = [
     "cannot_be_run",
     "cell_verdict",
     "contrast",
+    "contrast_equivalence_p",
     "detectable_ratio",
     "difference_from_checkpoint",
     "direction_verdict",
     "equivalence_p",
+    "flat_p",
     "hierarchical_bootstrap",
     "holm",
     "iqm",
@@ -61,6 +65,7 @@ __all__ = [
     "sign_flip_test",
     "size_verdict",
     "student_t_interval",
+    "trend_weights",
     "variance_components",
     "wilson_interval",
 ]

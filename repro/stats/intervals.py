@@ -27,6 +27,7 @@ from repro.errors import BadInput
 LEVEL = 0.95
 ALL_LEVELS = "seeds, questions, samples"
 ONE_SEED = "1 seed, sampling only"
+_ROUNDING = 1e-12
 
 
 class Part(NamedTuple):
@@ -137,6 +138,8 @@ def contrast(arms: Sequence[tuple[float, Arm]], base: Arm | None = None, base_we
     """
     value, parts = contrast_parts(arms, base, base_weight)
     half, center, seeds = float(half_width(parts)), float(value), arms[0][1][0].seeds
+    if abs(center) < _ROUNDING:  # equal arms differ by nothing, whatever the weights' last digits
+        center = 0.0
     se = float(np.sqrt(sum(np.maximum(part.variance, part.floor) for part in parts)))
     at_seeds = [Part(np.maximum(part.variance, part.floor), part.df) for part in parts]
     df = _equivalent_df(float(half_width(at_seeds)), se)

@@ -78,8 +78,19 @@ def margin_parts(
     a: Arm, b: Arm | None, reference: Arm, base: Arm, share: float, sign: float
 ) -> tuple[np.ndarray, list[Part]]:
     """Value and parts of the error of a - b + sign x share x gain(reference), batched as the counts are."""
-    arms = [(1.0, a), (sign * share, reference)] + ([] if b is None else [(-1.0, b)])
-    return contrast_parts(arms, base, -sign * share - (b is None))
+    arms = [(1.0, a)] + ([] if b is None else [(-1.0, b)])
+    return _contrast_margin_parts(arms, reference, base, share, sign, base_weight=-float(b is None))
+
+
+def contrast_equivalence_p(arms: Sequence[tuple[float, Arm]], reference: Arm, base: Arm, share: float) -> float:
+    """p-value of |Σ weight x arm| being below share x gain(reference), as `equivalence_p`; weights sum to 0."""
+    return max(_one_sided(*_contrast_margin_parts(arms, reference, base, share, sign), sign) for sign in (-1.0, 1.0))
+
+
+def _contrast_margin_parts(
+    arms: Sequence[tuple[float, Arm]], reference: Arm, base: Arm, share: float, sign: float, base_weight: float = 0.0
+) -> tuple[np.ndarray, list[Part]]:
+    return contrast_parts([*arms, (sign * share, reference)], base, base_weight - sign * share)
 
 
 def _one_sided(value: np.ndarray, parts: Sequence[Part], sign: float) -> float:

@@ -1,4 +1,4 @@
-"""Makes results/published/micro/tables/bases.csv: which base leaves something to learn, slips or extra training?
+"""Makes results/published/micro-slips/tables/bases.csv: which base leaves something to learn, slips or extra training?
 
 Four bases share shape, tasks and seed: `clean` saw right demonstrations only; `clean-more` and `clean-slips` train it
 further on right and on slipped demonstrations; `slips` saw slipped ones from the start, for the same tokens in all.
@@ -141,8 +141,8 @@ def main() -> None:
     """Make the missing rows and write the table."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     log.setLevel(logging.DEBUG)
-    profile = load_profile("micro")
-    parts = results_dir("micro") / "explore_bases"
+    profile = load_profile("micro-slips")
+    parts = results_dir("micro-slips") / "explore_bases"
     parts.mkdir(parents=True, exist_ok=True)
     rows = []
     for seed in SEEDS:
@@ -161,7 +161,7 @@ def main() -> None:
                 fmean(row["after_grpo"] for row in done),
             )
             rows += done
-    table = results_dir("micro", "published") / "tables" / "bases.csv"
+    table = results_dir("micro-slips", "published") / "tables" / "bases.csv"
     table.parent.mkdir(parents=True, exist_ok=True)
     with table.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.DictWriter(handle, COLUMNS)

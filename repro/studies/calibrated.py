@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro import stats
-from repro.cells.experiments import EQUIVALENCE_MARGIN
+from repro.cells.records import EQUIVALENCE_MARGIN
 from repro.stats.intervals import LEVEL, Part, contrast_parts, half_width
 from repro.stats.ratios import margin_parts, ratio_parts
 from repro.studies.worlds import World, one_table, simulate

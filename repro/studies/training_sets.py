@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from repro.data_folder import why_missing
 from repro.errors import BadInput
 from repro.grading import GraderPool
 from repro.paths import REPO_ROOT, benchmark_dir
@@ -55,7 +56,9 @@ def measure() -> Measured:
     """Read every set that has a file, and compare it with every suite. Raises BadInput without the benchmark files."""
     folder = benchmark_dir()
     if folder is None:
-        raise BadInput("training-sets: no folder of benchmark files; set GCPO_DATA to one that holds them")
+        raise BadInput(
+            f"training-sets: no folder of benchmark files ({why_missing()}); set GCPO_DATA to one that holds them"
+        )
     rows = {name: read_file(known, folder)[0] for name, known in SETS.items() if known.file is not None}
     sets_of: defaultdict[str, list[str]] = defaultdict(list)
     unique: dict[str, Row] = {}

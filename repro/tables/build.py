@@ -28,6 +28,7 @@ def build_table1(cells: Sequence[dict[str, Any]], spec: TableSpec, paper: pd.Dat
     cells = sorted(cells, key=lambda cell: (cell["base"], cell["arm"], cell["seed"]))
     check_cells(cells)
     measured, printed = Measured(cells, spec), Printed(paper)
+    models = [base.paper_model for base in spec.bases]
     columns = (*spec.suites, SuiteColumn(AVERAGE, AVERAGE, all(s.same_task for s in spec.suites)))
     table = Table1(
         head=_head(cells, spec),
@@ -39,8 +40,9 @@ def build_table1(cells: Sequence[dict[str, Any]], spec: TableSpec, paper: pd.Dat
         ),
         arms=tuple(_summary(base, arm, spec, measured) for base in spec.bases for arm in spec.arms),
         claims=tuple(judge(spec, measured, printed)),
-        footnotes=tuple(
-            printed.misprints([base.paper_model for base in spec.bases], [arm.paper_method for arm in spec.arms])
+        footnotes=(
+            *printed.misprints(models, [arm.paper_method for arm in spec.arms]),
+            *printed.second_hand(models),
         ),
     )
     return table if spec.p_values else _withheld(table)
@@ -51,7 +53,7 @@ def _row(base: BaseRow, arm: ArmRow, suite: SuiteColumn, spec: TableSpec, measur
     value, gain = (number(getattr(found, name, None)) for name in ("printed", "printed_gain"))
     pair = base.id, arm.id, spec.base_arm
     ratio, multiples = None, ()
-    if suite.id == AVERAGE and arm.id not in (spec.reference, spec.base_arm):
+    if suite.id == AVERAGE and arm.id not in (spec.reference, *spec.checkpoints):
         reference = next((each.paper_method for each in spec.arms if each.id == spec.reference), None)
         ratio = measured.ratio(base.id, arm.id, spec.reference)
         multiples = printed.ratios(base.paper_model, arm.paper_method, reference)
@@ -83,7 +85,7 @@ def _summary(base: BaseRow, arm: ArmRow, spec: TableSpec, measured: Measured) ->
         status = NOT_RUN_YET if arm.why_not in ("", NOT_RUN_YET) else stats.cannot_be_run(arm.why_not)
         return ArmSummary(base.id, arm.id, (), False, status, **empty, reasons={}, grid_flag=False, k={})
     scores = measured.scores(base.id, arm.id)
-    trained = arm.id != spec.base_arm
+    trained = arm.id not in spec.checkpoints
     improvement = None
     if trained and arm.id != spec.reference and measured.group(base.id, spec.reference):
         rival = measured.scores(base.id, spec.reference)
@@ -127,6 +129,7 @@ def _head(cells: Sequence[dict[str, Any]], spec: TableSpec) -> Head:
         stamp=spec.stamp,
         command=spec.command,
         base_arm=spec.base_arm,
+        checkpoints=spec.checkpoints,
         reference=spec.reference,
         outcome=spec.outcome,
         margin=spec.margin,

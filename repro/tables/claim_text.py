@@ -2,7 +2,7 @@
 
 from repro.stats.verdicts import ALPHA, CONTRADICTED, EQUIVALENT, REVERSED, SUPPORTED
 from repro.tables.claims import ALL
-from repro.tables.model import ClaimResult, Table1
+from repro.tables.model import ClaimResult, Head, Table1
 from repro.tables.spec import RATIO
 from repro.tables.words import NOTHING, readings, signed, size
 
@@ -14,7 +14,9 @@ def claims_markdown(table: Table1) -> list[str]:
         by_claim.setdefault(result.claim, {})[result.base] = result
     greedy = any(result.greedy for result in table.claims)
     lines = [
-        f"In a cell: difference of {head.outcome} on the average, points [95 % CI]"
+        f"In a cell: difference of {head.outcome} on the average"
+        + (" (of the suites that a claim names)" if any(each.suites is not None for each in table.claims) else "")
+        + ", points [95 % CI]"
         + (", and of the greedy passes" if greedy else "")
         + "; margin of equivalence and what this table can see (MDG); gain of the first as a multiple of the "
         "second's, or the share of it that is lost [95 % CI], with the paper's from its averages / from its cells; "
@@ -25,11 +27,19 @@ def claims_markdown(table: Table1) -> list[str]:
     ]
     for results in by_claim.values():
         overall = results[ALL]
-        name = f"{head.arms[overall.better]} > {head.arms[overall.worse]}" + (" (primary)" if overall.primary else "")
+        name = _name(overall, head) + (" (primary)" if overall.primary else "")
         cells = [_cell(results[base], greedy) for base in head.bases]
         words = f"**{overall.direction}** | {_bold(overall.size_verdict)}"
         lines.append(f"| {name} | {' | '.join(cells)} | {words} |")
     return [*lines, "", *_meaning(table)]
+
+
+def _name(result: ClaimResult, head: Head) -> str:
+    """better > worse, and on which suites where not on all."""
+    pair = f"{head.arms[result.better]} > {head.arms[result.worse]}"
+    if result.suites is None:
+        return pair
+    return f"{pair}, {' and '.join(result.suites)} alone" if result.suites else f"{pair}, on suites not in this profile"
 
 
 def _cell(result: ClaimResult, greedy: bool) -> str:
@@ -75,7 +85,7 @@ def _not_upheld(table: Table1) -> str:
     """Names the primary verdicts that Holm's correction does not uphold."""
     tests = {SUPPORTED: "difference", REVERSED: "difference", EQUIVALENT: "equivalence", CONTRADICTED: "size"}
     lost = [
-        f"{table.head.arms[result.better]} > {table.head.arms[result.worse]} on {result.base} ({word})"
+        f"{_name(result, table.head)} on {result.base} ({word})"
         for result in table.claims
         for word in (result.direction, result.size_verdict)
         if word in tests and result.holm.get(tests[word], 0.0) >= ALPHA

@@ -9,7 +9,7 @@ from repro import stats
 from repro.errors import BadInput
 from repro.stats.verdicts import CONSISTENT, CONTRADICTED, EQUIVALENT, REVERSED, SUPPORTED
 from repro.tables.measured import Measured
-from repro.tables.model import ClaimResult, Size, as_size
+from repro.tables.model import AVERAGE, ClaimResult, Size, as_size
 from repro.tables.printed import Printed
 from repro.tables.spec import RATIO, BaseRow, ClaimRow, TableSpec
 
@@ -33,13 +33,13 @@ def judge(spec: TableSpec, measured: Measured, printed: Printed) -> list[ClaimRe
 
 
 def _on_base(claim: ClaimRow, base: BaseRow, spec: TableSpec, measured: Measured, printed: Printed) -> ClaimResult:
-    pair = base.id, claim.better, claim.worse
-    difference, p_equivalent = measured.difference(*pair), measured.equivalence(*pair)
-    gain = measured.difference(base.id, spec.reference, spec.base_arm)
+    pair, on = (base.id, claim.better, claim.worse), AVERAGE if claim.suites is None else claim.suites
+    difference, p_equivalent = measured.difference(*pair, on), measured.equivalence(*pair, on)
+    gain = measured.difference(base.id, spec.reference, spec.base_arm, on)
     methods = {arm.id: arm.paper_method for arm in spec.arms}
     high, low = (claim.better, claim.worse) if claim.scale == RATIO else (claim.worse, claim.better)
     ratio, readings = measured.ratio(base.id, high, low), printed.ratios(base.paper_model, methods[high], methods[low])
-    size = None if ratio is None else as_size(claim.scale, ratio, readings)
+    size = None if ratio is None or claim.suites is not None else as_size(claim.scale, ratio, readings)
     tests = {
         "difference": None if difference is None else difference.p,
         "equivalence": p_equivalent,
@@ -53,8 +53,9 @@ def _on_base(claim: ClaimRow, base: BaseRow, spec: TableSpec, measured: Measured
         better=claim.better,
         worse=claim.worse,
         primary=claim.primary,
+        suites=claim.suites,
         difference=difference,
-        greedy=measured.difference(*pair, greedy=True),
+        greedy=measured.difference(*pair, on, greedy=True),
         margin=None if gain is None or p_equivalent is None else spec.margin * gain.value,
         size=size,
         p={name: p for name, p in tests.items() if p is not None},

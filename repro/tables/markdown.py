@@ -78,7 +78,7 @@ def notes(table: Table1) -> list[str]:
         lines.append(
             "Verdicts of the grader: " + ", ".join(f"{name} {number}" for name, number in reasons.items()) + "."
         )
-    if any(len(arm.seeds) == 2 for arm in table.arms if arm.arm != head.base_arm):
+    if any(len(arm.seeds) == 2 for arm in table.arms if arm.arm in head.trained):
         lines.append(
             "Two seeds leave one degree of freedom for the spread between seeds: such intervals hold, but are "
             "wide and vary widely. Three seeds narrow them about threefold, five about fivefold (SEEDS=)."

@@ -15,6 +15,7 @@ from repro.tables.spec import TableSpec
 CHECKPOINT = "one checkpoint: questions, samples"
 GREEDY_CHECKPOINT = "one checkpoint: questions"
 GREEDY = "seeds, questions"
+Suites = str | tuple[str, ...]  # one suite, some of them, or AVERAGE for all
 
 
 class Measured:
@@ -48,15 +49,15 @@ class Measured:
         )
 
     def counts(
-        self, base: str, arm: str, suite: str = AVERAGE, *, seeds: set[int] | None = None, greedy: bool = False
+        self, base: str, arm: str, suite: Suites = AVERAGE, *, seeds: set[int] | None = None, greedy: bool = False
     ) -> list[Counts]:
-        """Counts per suite of one arm, rows by seed. The base is one checkpoint: its evaluations are pooled into one
-        row of samples, and its greedy pass is the same in all of them.
+        """Counts per suite of one arm, rows by seed. Of an untrained checkpoint the evaluations are pooled into one row
+        of samples, and its greedy pass is the same in all of them.
         """
-        checkpoint = arm == self.spec.base_arm
+        checkpoint = arm in self.spec.checkpoints
         cells = [cell for cell in self.group(base, arm) if seeds is None or checkpoint or cell["seed"] in seeds]
         tables = []
-        for name in self.suites if suite == AVERAGE else [suite]:
+        for name in self._names(suite):
             entries = [cell["suites"][name] for cell in cells]
             if greedy:
                 rows = entries[:1] if checkpoint else entries
@@ -73,25 +74,32 @@ class Measured:
         if not self.group(base, arm) or (greedy and not self.has_greedy(base, arm)):
             return None
         interval = stats.arm_interval(self.counts(base, arm, suite, greedy=greedy))
-        if arm == self.spec.base_arm:
+        if arm in self.spec.checkpoints:
             return in_points(interval, GREEDY_CHECKPOINT if greedy else CHECKPOINT)
         return in_points(interval, GREEDY if greedy and interval.seeds > 1 else None)
 
     def difference(
-        self, base: str, better: str, worse: str, suite: str = AVERAGE, *, greedy: bool = False
+        self, base: str, better: str, worse: str, suite: Suites = AVERAGE, *, greedy: bool = False
     ) -> Estimate | None:
-        """better - worse: against the base a gain over one checkpoint, otherwise paired on the seeds that both have."""
-        if not self.comparable(base, better, worse) or (greedy and not self.has_greedy(base, better, worse)):
+        """better - worse: against an untrained one a gain over one checkpoint, otherwise paired on common seeds."""
+        if not self._names(suite) or not self.comparable(base, better, worse):
+            return None
+        if greedy and not self.has_greedy(base, better, worse):
             return None
         seeds = self._common(base, better, worse)
         arms = [self.counts(base, arm, suite, seeds=seeds, greedy=greedy) for arm in (better, worse)]
-        compare = stats.difference_from_checkpoint if worse == self.spec.base_arm else stats.paired_difference
+        compare = stats.difference_from_checkpoint if worse in self.spec.checkpoints else stats.paired_difference
         interval = compare(*arms)
         return in_points(interval, GREEDY if greedy and interval.seeds > 1 else None)
 
     def comparable(self, base: str, better: str, worse: str) -> bool:
         """Are both measured, different, and on common seeds, `better` trained?"""
-        if better in (worse, self.spec.base_arm) or not self.group(base, better) or not self.group(base, worse):
+        if (
+            better == worse
+            or better in self.spec.checkpoints
+            or not self.group(base, better)
+            or not self.group(base, worse)
+        ):
             return False
         return bool(self._common(base, better, worse))
 
@@ -105,14 +113,16 @@ class Measured:
         """p-value of gain(arm) = ratio x gain(rival)."""
         return stats.ratio_p(*self._gaining(base, arm, rival), ratio)
 
-    def equivalence(self, base: str, better: str, worse: str) -> float | None:
+    def equivalence(self, base: str, better: str, worse: str, suite: Suites = AVERAGE) -> float | None:
         """p-value of better and worse being closer than the table's margin, a share of the reference's gain."""
         reference, zero = self.spec.reference, self.spec.base_arm
         trained = [arm for arm in (better, worse, reference) if arm != zero]
-        if not self.comparable(base, better, worse) or not self._have_gains(base, *trained):
+        if any(arm in self.spec.checkpoints for arm in trained):
+            return None  # the margin compares gains of trained policies
+        if not self._names(suite) or not self.comparable(base, better, worse) or not self._have_gains(base, *trained):
             return None
         seeds = self.seeds(base, *trained)
-        counted = {arm: self.counts(base, arm, seeds=seeds) for arm in (*trained, zero)}
+        counted = {arm: self.counts(base, arm, suite, seeds=seeds) for arm in (*trained, zero)}
         other = None if worse == zero else counted[worse]
         return stats.equivalence_p(counted[better], other, counted[reference], counted[zero], self.spec.margin)
 
@@ -129,13 +139,18 @@ class Measured:
         """avg@k as fractions, [seeds, suites]."""
         return np.array([[cell["suites"][name]["avg_at_k"] for name in self.suites] for cell in self.group(base, arm)])
 
+    def _names(self, suite: Suites) -> Sequence[str]:
+        if suite == AVERAGE:
+            return self.suites
+        return [suite] if isinstance(suite, str) else suite
+
     def _common(self, base: str, better: str, worse: str) -> set[int]:
-        return self.seeds(base, *(arm for arm in (better, worse) if arm != self.spec.base_arm))
+        return self.seeds(base, *(arm for arm in (better, worse) if arm not in self.spec.checkpoints))
 
     def _have_gains(self, base: str, *arms: str) -> bool:
         zero = self.spec.base_arm
         measured = all(self.group(base, arm) for arm in (*arms, zero))
-        return measured and zero not in arms and bool(self.seeds(base, *arms))
+        return measured and not set(arms) & set(self.spec.checkpoints) and bool(self.seeds(base, *arms))
 
     def _gaining(self, base: str, arm: str, rival: str) -> list[list[Counts]]:
         seeds = self.seeds(base, arm, rival)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from repro.cells.experiments import RATIO
+from repro.cells.records import RATIO
 from repro.errors import BadInput
 from repro.paper import AVERAGE
 from repro.stats import Interval, Ratio, minimum_detectable_gap
@@ -101,7 +101,8 @@ class ArmSummary:
 class ClaimResult:
     """A claim on one base, or over all bases (base = "all", numbers None).
 
-    difference: of avg@k on the average, better - worse; greedy: the same of the greedy passes, without a verdict.
+    suites: those whose average decides, None for all. difference: of avg@k on that average, better - worse; greedy: the
+    same of the greedy passes, without a verdict.
     margin: of equivalence, points. p: of the tests behind the verdicts, `difference`, `equivalence` and `size`; holm:
     the same, each kind corrected over the primary claims of the table. direction and size_verdict: words of
     `repro.stats.verdicts`; size_verdict is None where the paper prints no size.
@@ -121,6 +122,7 @@ class ClaimResult:
     holm: dict[str, float]
     direction: str
     size_verdict: str | None
+    suites: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,12 @@ class Head:
     cells: tuple[str, ...]
     base_weights: dict[str, str]
     hours: float
+    checkpoints: tuple[str, ...] = ("base",)  # arms that no seed trains
+
+    @property
+    def trained(self) -> list[str]:
+        """The arms that are trained, in order."""
+        return [arm for arm in self.arms if arm not in self.checkpoints]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from repro.paper import AVERAGE, load_table
+from repro.paper import AVERAGE, BENCHMARKS, load_table
+
+COPIED, DERIVED = "second-hand", "derived"  # provenances of a number that was not read in its own paper
 
 
 class Printed:
@@ -50,12 +52,30 @@ class Printed:
         own, base = score(model, method), score(model, "base")
         return None if own is None or base is None else own - base
 
+    def second_hand(self, models: Sequence[str | None]) -> list[str]:
+        """What to know of the printed numbers of some models that were not read in their own paper."""
+        copied = self.frame[self.frame.model.isin(models) & (self.frame.provenance == COPIED)]
+        copied = copied[copied.benchmark == AVERAGE]
+        if copied.empty:
+            return []
+        averages = ", ".join(f"{row.method} {row.printed}" for row in copied.itertuples())
+        return [
+            f"Numbers marked {COPIED} were read in a copy of GC2PO's table for the 7B model, not in the paper. Their "
+            f"averages ({averages}) are over six suites, GSM8K among them, so the multiple of GRPO's gain is read from "
+            f"the five cells that both tables have. {DERIVED.capitalize()}: it follows from that average, +-.3."
+        ]
+
     def _average(self, model: str, method: str) -> float | None:
+        """The printed average, None where it is over other suites than Table 1's."""
+        if any(key[:2] == (model, method) and key[2] not in (*BENCHMARKS, AVERAGE) for key in self._beside):
+            return None
         return number(getattr(self._beside.get((model, method, AVERAGE)), "printed", None))
 
     def _cells(self, model: str, method: str) -> float | None:
         cells = [
-            number(row.printed) for key, row in self._beside.items() if key[:2] == (model, method) and key[2] != AVERAGE
+            number(row.printed)
+            for key, row in self._beside.items()
+            if key[:2] == (model, method) and key[2] in BENCHMARKS
         ]
         return sum(cells) / len(cells) if cells and None not in cells else None
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from repro.stats import student_t_interval
+
 
 def answered_by(summary: dict[str, Any]) -> list[dict[str, Any]]:
     """The summaries of a search cell, one per kind, as the rows of a table; another cell's is returned as it is."""
@@ -25,8 +27,9 @@ def answered_by(summary: dict[str, Any]) -> list[dict[str, Any]]:
 def search_record(summaries: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """What the pictures of a search need, from summaries of cells; None without a search.
 
-    curves: per base, policy and kind [(mean tokens per question, accuracy in points)], means over seeds and suites, as
-    far as all of them reach. budgets: mean samples per question of the votes. example: one tree, of the first search.
+    curves: per base, policy and kind [mean tokens per question, accuracy in points, low, high], means over seeds and
+    suites, as far as all of them reach; low and high are a 95 % Student interval over seeds, None for a single seed.
+    budgets: mean samples per question of the votes. example: one tree, of the first search.
     """
     searches = [each for each in summaries if "kinds" in each]
     if not searches:
@@ -38,13 +41,20 @@ def search_record(summaries: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
         policy = arm.removesuffix("_mcts")
         budgets.setdefault(base, {})[policy] = _mean([k for record in own for k in record["k"].values()])
         for kind in own[0]["curves"]:
-            lines = [line for record in own for line in record["curves"][kind].values()]
-            points = [
-                [_mean([line[place][0] for line in lines]), 100 * _mean([line[place][1] for line in lines])]
-                for place in range(min(map(len, lines)))
-            ]
-            curves.setdefault(base, {}).setdefault(policy, {})[kind] = points
+            curves.setdefault(base, {}).setdefault(policy, {})[kind] = _points([r["curves"][kind] for r in own])
     return {"curves": curves, "budgets": budgets, "example": searches[0]["search"]["example"]}
+
+
+def _points(seeds: Sequence[dict[str, list]]) -> list[list[float | None]]:
+    """One curve from those of the seeds, each a line of (tokens, accuracy) per suite."""
+    points = []
+    for place in range(min(len(line) for suites in seeds for line in suites.values())):
+        tokens, accuracy = (
+            [_mean([line[place][column] for line in suites.values()]) for suites in seeds] for column in (0, 1)
+        )
+        low, high = student_t_interval(accuracy) if len(seeds) > 1 else (None, None)
+        points.append([_mean(tokens), *(None if each is None else 100 * each for each in (_mean(accuracy), low, high))])
+    return points
 
 
 def _mean(values: Sequence[float]) -> float:

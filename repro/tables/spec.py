@@ -3,7 +3,8 @@
 import json
 from dataclasses import dataclass
 
-from repro.cells.experiments import EQUIVALENCE_MARGIN, PRIMARY_OUTCOME, RATIO, REFERENCE, Experiment, get_arm
+from repro.cells.experiments import get_arm
+from repro.cells.records import EQUIVALENCE_MARGIN, PRIMARY_OUTCOME, RATIO, REFERENCE, Experiment
 from repro.config import Profile
 from repro.errors import BadInput
 from repro.paper import BENCHMARKS, MODELS
@@ -50,7 +51,8 @@ class SuiteColumn:
 class ClaimRow:
     """`better` is above `worse` on the average, on every base. Primary claims are Holm-corrected together.
 
-    scale of its size: `ratio` of the gains, or `share lost` of better's gain.
+    scale of its size: `ratio` of the gains, or `share lost` of better's gain. suites: those whose average decides, the
+    others have no say and it has no size; none at all: it is not tested. None: all suites.
     """
 
     id: str
@@ -59,6 +61,7 @@ class ClaimRow:
     worse: str
     primary: bool = False
     scale: str = RATIO
+    suites: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class TableSpec:
     command: str
     p_values: bool
     base_arm: str = "base"
+    checkpoints: tuple[str, ...] = ("base",)  # rows that no seed trains: their evaluations are pooled
     reference: str = REFERENCE
     outcome: str = PRIMARY_OUTCOME
     margin: float = EQUIVALENCE_MARGIN
@@ -98,7 +102,8 @@ def table_spec(profile: Profile, experiment: Experiment, command: str, suites: l
         columns = [SuiteColumn(name, benchmark, False) for name, benchmark in zip(names, BENCHMARKS, strict=True)]
     else:
         columns = [SuiteColumn(name, None, False) for name in names]
-    arms = [get_arm(name) for name in experiment.arms]
+    arms = [arm for name in experiment.arms if (arm := get_arm(name)).measurable(profile)]
+    rows = {arm.id for arm in arms}
     return TableSpec(
         id=experiment.id,
         title=experiment.title,
@@ -108,14 +113,24 @@ def table_spec(profile: Profile, experiment: Experiment, command: str, suites: l
         arms=tuple(
             ArmRow(arm.id, arm.title, arm.paper_method, "" if arm.built else arm.why_not or NOT_RUN_YET) for arm in arms
         ),
+        checkpoints=tuple(arm.id for arm in arms if arm.method is None),
         suites=tuple(columns),
-        claims=tuple(ClaimRow(c.id, c.text, c.better, c.worse, c.primary, c.scale) for c in experiment.claims),
+        claims=tuple(
+            ClaimRow(c.id, c.text, c.better, c.worse, c.primary, c.scale, _ending_in(c.on, names) if c.on else None)
+            for c in experiment.claims
+            if {c.better, c.worse} <= rows
+        ),
         command=command,
         p_values=_calibrated(profile.name),
         reference=experiment.reference,
         outcome=experiment.outcome,
         margin=experiment.margin,
     )
+
+
+def _ending_in(parts: tuple[str, ...], suites: list[str]) -> tuple[str, ...]:
+    """The suites whose names end in one of some words: modten-far, words-far for "far"."""
+    return tuple(name for name in suites if name.rpartition("-")[2] in parts)
 
 
 def _paper_benchmark(suite: str) -> str | None:

@@ -1,13 +1,21 @@
 """How numbers of a table are written: points with one decimal, intervals in brackets, `-` for nothing."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from repro.tables.model import ArmSummary, Estimate, Head, Row, Size
+from repro.tables.printed import COPIED, DERIVED
 from repro.tables.spec import RATIO
 
 NOTHING = "-"
 DAGGER = "†"
 NO_COUNTERPART = "no counterpart in the paper"
+
+
+def target_name(target: str) -> str:
+    """A target as the paper calls it: table1 is Table 1, figure4a is Figure 4a."""
+    found = re.fullmatch(r"(table|figure)(\d\w*)", target)
+    return f"{found[1].capitalize()} {found[2]}" if found else target
 
 
 def points(value: float) -> str:
@@ -65,16 +73,18 @@ def samples(k: Mapping[str, int]) -> str:
 def effort(head: Head, arm: ArmSummary) -> str:
     """Seeds x samples of one arm."""
     k = samples(arm.k or head.k)
-    if arm.arm == head.base_arm:
+    if arm.arm in head.checkpoints:
         return f"1 checkpoint x {len(arm.seeds)} x {k}"
     return f"{len(arm.seeds)} x {k}" + (" (1 seed, sampling only)" if len(arm.seeds) == 1 else "")
 
 
 def printed(row: Row) -> str:
-    """The paper's score and its gain."""
+    """The paper's score, its gain, and that it was not read there where that is so."""
     if row.printed is None:
         return NOTHING
-    return f"{row.printed:.1f}" + ("" if row.printed_gain is None else f" ({points(row.printed_gain)})")
+    beside = [] if row.printed_gain is None else [points(row.printed_gain)]
+    beside += [row.provenance] if row.provenance in (COPIED, DERIVED) else []
+    return f"{row.printed:.1f}" + (f" ({', '.join(beside)})" if beside else "")
 
 
 def independent(row: Row, counterpart: str) -> str:

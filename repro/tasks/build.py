@@ -6,6 +6,7 @@ from repro.tasks.protocol import TaskSet
 
 KINDS = {
     "procedural": "repro.tasks.procedural.taskset:ProceduralTasks",
+    "programs": "repro.tasks.programs.taskset:ProgramTasks",
     "words": "repro.tasks.words.taskset:WordTasks",
     "rehearsal": "repro.tasks.benchmarks.rehearsal:RehearsalTasks",
     "benchmark": "repro.tasks.benchmarks.taskset:BenchmarkTasks",

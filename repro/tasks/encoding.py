@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jinja2 import TemplateError
+
 from repro.errors import BadInput
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ def encode_prompt(
 ) -> Prompt:
     """A prompt as token ids. `template` replaces the tokenizer's chat template.
 
-    Raises BadInput if the prompt is a chat and there is no template for it.
+    Raises BadInput if the prompt is a chat and there is no template for it, or one that fails.
     """
     if isinstance(prompt, str):
         return Prompt(tuple(tokenizer(prompt)["input_ids"]), prompt, False)
@@ -45,9 +47,15 @@ def encode_prompt(
         raise BadInput(
             "the tokenizer has no chat template; pass --chat-template FILE, or --prompt raw for a base model"
         )
-    text = tokenizer.apply_chat_template(
-        list(prompt), tokenize=False, add_generation_prompt=True, **({"chat_template": template} if template else {})
-    )
+    try:
+        text = tokenizer.apply_chat_template(
+            list(prompt),
+            tokenize=False,
+            add_generation_prompt=True,
+            **({"chat_template": template} if template else {}),
+        )
+    except TemplateError as error:
+        raise BadInput(f"the chat template cannot be used: {' '.join(str(error).split())[:200]}") from None
     thinking = text.rstrip().endswith(THINK)
     if not thinking and text.endswith(_R1_TURN):
         text, thinking = text + _PREFILL, True

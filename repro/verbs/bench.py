@@ -1,4 +1,5 @@
-"""`bench`: what a step, a run, a search and GCPO's forms cost, and how faithful its estimators are."""
+"""`bench`: what a step, a run, a search and the methods cost, how faithful estimators are, what a method's premise is
+worth."""
 
 import argparse
 import json
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.bench import mechanism
+from repro.config import closest
 from repro.errors import BadInput
 from repro.verbs.common import DONE, Parents, profile_of
 
@@ -14,9 +16,10 @@ WHAT = {
     "step": "ratio to stock TRL",
     "run": "wall time and memory of table1",
     "search": "MCTS beside plain samples",
-    "overhead": "GCPO's forms beside GRPO",
+    "overhead": "GCPO's forms and GC2PO beside GRPO",
     "fidelity": "its estimators beside the literal one",
     "mechanism": "what Upsilon and Psi do on a model and data of yours",
+    "premise": "whether GC2PO credits sound steps whatever the end",
 }
 
 
@@ -32,7 +35,10 @@ def add(verbs: Any, parents: Parents) -> None:
     bench.add_argument("--rounds", type=int, default=9, help="overhead: measured steps per form (default 9)")
     close = "overhead: further rounds, at n = 8, of the forms that cost little more than GRPO (default 24)"
     bench.add_argument("--close-rounds", type=int, default=24, help=close)
-    prompts = "overhead: prompts per step (default 16); mechanism: questions, from the top of the data (default 96)"
+    one = "overhead: measure this form beside GRPO, not all of them; may be repeated"
+    bench.add_argument("--form", action="append", metavar="NAME", help=one)
+    prompts = "overhead: prompts per step (default 16); mechanism: questions, from the top of the data (default 96); "
+    prompts += "premise: training questions (default 256)"
     bench.add_argument("--prompts", type=int, help=prompts)
     bench.add_argument("--keep", type=Path, metavar="DIR", help="run: keep its cells and weights in this new folder")
     bench.add_argument("--save", action="store_true", help="write the result to results/published/<profile>/bench/")
@@ -43,8 +49,8 @@ def add(verbs: Any, parents: Parents) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, save where asked, print. Progress goes to standard error."""
     if args.prompts is None:
-        args.prompts = 96 if args.what == "mechanism" else 16
-    special = {"overhead": _overhead, "fidelity": _fidelity, "mechanism": mechanism.run}
+        args.prompts = {"mechanism": 96, "premise": 256}.get(args.what, 16)
+    special = {"overhead": _overhead, "fidelity": _fidelity, "mechanism": mechanism.run, "premise": _premise}
     return special.get(args.what, _plain)(args)
 
 
@@ -82,7 +88,7 @@ def _fidelity(args: argparse.Namespace) -> int:
 
 def _overhead(args: argparse.Namespace) -> int:
     from repro.bench.encodings import bench_encodings
-    from repro.bench.overhead import bench_overhead
+    from repro.bench.overhead import FORMS, bench_overhead
     from repro.bench.ratios import lines
     from repro.bench.step import save
     from repro.provenance import provenance
@@ -91,18 +97,43 @@ def _overhead(args: argparse.Namespace) -> int:
     if args.rounds < 1 or args.prompts < 1 or args.close_rounds < 0:
         given = f"--rounds {args.rounds}, --prompts {args.prompts}, --close-rounds {args.close_rounds}"
         raise BadInput(f"{given}: want at least 1, 1 and 0")
+    for form in args.form or []:
+        if form not in FORMS:
+            raise BadInput(f"--form {form!r} does not exist; {closest(form, list(FORMS))}")
+    if args.form and args.save:
+        raise BadInput(f"--save with --form {args.form[0]!r}: what is saved is the run of all forms; leave one out")
     result = bench_overhead(
         profile,
         sizes=sizes,
         rounds=args.rounds,
         prompts=args.prompts,
         close_rounds=args.close_rounds,
+        only=args.form,
         report=_report,
     )
-    result["encodings"] = bench_encodings(profile, report=_report)
+    if not args.form:
+        result["encodings"] = bench_encodings(profile, report=_report)
     if args.save:
         save(profile, "overhead", result)
     print(json.dumps({**result, "env": provenance()}, indent=1) if args.json else "\n".join(lines(result)))
+    return DONE
+
+
+def _premise(args: argparse.Namespace) -> int:
+    from repro.bench.premise import measure_premise
+    from repro.bench.premise_figures import lines
+    from repro.bench.step import save
+    from repro.figures import save as save_picture
+    from repro.figures.premise import premise
+
+    profile = profile_of(args)
+    if args.n < 2 or args.prompts < 1:
+        raise BadInput(f"--n {args.n}, --prompts {args.prompts}: want at least 2 and 1")
+    result = measure_premise(profile, prompts=args.prompts, n=args.n, seed=args.seed, report=_report)
+    if args.save:
+        path = save(profile, "premise", result)
+        save_picture(premise(result), path.parent.parent / "figures", "premise")
+    print(json.dumps(result, indent=1) if args.json else "\n".join(lines(result)))
     return DONE
 
 

@@ -7,11 +7,11 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from repro.config import Profile, load_profile
+from repro.config import MANY, Profile, load_profile
 from repro.errors import BadInput
 
 if TYPE_CHECKING:
-    from repro.cells.experiments import Experiment
+    from repro.cells.records import Experiment
     from repro.cells.run import Options
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -50,12 +50,18 @@ def make_parents() -> Parents:
     as_json = argparse.ArgumentParser(add_help=False)
     as_json.add_argument("--json", action="store_true", help="print JSON for programs")
     narrow = argparse.ArgumentParser(add_help=False)
-    narrow.add_argument("target", help="a table or figure, e.g. table1; `python -m repro list` shows all")
+    add_narrowing(narrow, needed=True)
+    return Parents(profile, as_json, narrow)
+
+
+def add_narrowing(narrow: argparse.ArgumentParser, *, needed: bool) -> None:
+    """Add a target, which a verb may need or not, and what narrows its cells down."""
+    target = "a table or figure, e.g. table1; `python -m repro list` shows all"
+    narrow.add_argument("target", nargs=None if needed else "?", help=target)
     narrow.add_argument("--seeds", type=int, help="training seeds per arm (default: the profile's)")
     narrow.add_argument("--arms", type=lambda text: text.split(","), help="only these arms, comma-separated")
     narrow.add_argument("--bases", type=lambda text: text.split(","), help="only these bases, comma-separated")
     narrow.add_argument("--jobs", type=int, help="cells side by side (default: the profile's)")
-    return Parents(profile, as_json, narrow)
 
 
 def profile_of(args: argparse.Namespace) -> Profile:
@@ -64,16 +70,24 @@ def profile_of(args: argparse.Namespace) -> Profile:
 
 
 def target_of(args: argparse.Namespace) -> tuple[Profile, "Experiment", "Options"]:
-    """(profile, experiment, what the command line narrows down)."""
+    """(profile, experiment with the profile's points, what the command line narrows down)."""
     from repro.cells.experiments import get_experiment
+
+    profile = profile_of(args)
+    return profile, get_experiment(args.target).in_profile(profile), options_of(args)
+
+
+def options_of(args: argparse.Namespace) -> "Options":
+    """What the command line narrows down. Raises BadInput for numbers below 1."""
     from repro.cells.run import Options
 
     for name in ("seeds", "jobs"):
         value = getattr(args, name)
         if value is not None and value < 1:
             raise BadInput(f"--{name} is {value}; want at least 1")
-    options = Options(args.seeds, args.arms, args.bases, args.jobs)
-    return profile_of(args), get_experiment(args.target), options
+        if value is not None and value > MANY:
+            raise BadInput(f"--{name} is {value}; want at most {MANY}")
+    return Options(args.seeds, args.arms, args.bases, args.jobs)
 
 
 def show(args: argparse.Namespace, value: Any, text: str) -> int:

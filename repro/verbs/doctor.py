@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.config import Profile
+from repro.data_folder import why_missing
 from repro.paths import REPO_ROOT, benchmark_dir, cache_dir
 from repro.provenance import locked_versions
 from repro.verbs.common import BAD_INPUT, DONE, Parents, profile_of, show
@@ -122,7 +123,8 @@ def _threads(profile: Profile) -> Check:
             found,
             f"the profile wants {want} cores; run with --jobs {max(1, cores // profile.resources.threads)}",
         )
-    return Check("threads", load < cores, found, "the machine is busy; times will be longer")
+    busy = "; note: the machine is busy, times will be longer" if load >= cores else ""
+    return Check("threads", True, found + busy)
 
 
 def _memory(profile: Profile) -> Check:
@@ -157,18 +159,15 @@ def _disk() -> Check:
 def _gpu(profile: Profile) -> Check:
     import torch
 
+    from repro.cells.run import needs_gpu
+
     found = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    needed = profile.resources.gpu_hours
-    return Check(
-        "gpu",
-        found != "none" or not needed,
-        found,
-        f"profile {profile.name!r} needs an NVIDIA GPU; install from repro/env/gpu.lock on such a machine",
-    )
+    return Check("gpu", found != "none" or not profile.resources.gpu_hours, found, needs_gpu(profile))
 
 
 def _data(profile: Profile) -> Check:
     if profile.tasks.kind != "benchmark":
         return Check("data", True, "made by the run itself")
     folder = benchmark_dir()
-    return Check("data", folder is not None, str(folder), "set GCPO_DATA to a folder of benchmark files")
+    found = why_missing() if folder is None else str(folder)
+    return Check("data", folder is not None, found, "set GCPO_DATA to a folder of benchmark files")

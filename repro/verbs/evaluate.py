@@ -12,7 +12,7 @@ from repro.evaluation.protocols import PRESET_OF_PROFILE, PRESETS
 from repro.tasks.benchmarks.prompts import FORMS
 from repro.verbs.common import Parents, clock
 
-_LOG_SECONDS = 30.0
+_LOG_SECONDS, _SHOW_SECONDS = 30.0, 0.2  # between two lines of a log, and two looks at a terminal
 
 
 def add(verbs: Any, parents: Parents) -> None:
@@ -20,7 +20,8 @@ def add(verbs: Any, parents: Parents) -> None:
     parser = verbs.add_parser(
         "evaluate",
         parents=[parents.as_json],
-        help="score a model folder or hub id on AIME, AMC, MATH500, Minerva, HumanEval; --regrade DIR: without a model",
+        help="score a model folder or hub id on AIME, AMC, MATH500, Minerva, HumanEval (--limit N: a quick look at the "
+        "first N questions); --regrade DIR: without a model",
     )
     what = parser.add_argument_group("what")
     what.add_argument("--model", help="a folder or hub id that AutoModelForCausalLM loads (replay: gold, ..., a file)")
@@ -140,7 +141,9 @@ def _preset(args: argparse.Namespace) -> str:
 
 
 class Ticker:
-    """Progress with the time left: one line that renews itself on a terminal, a line every half minute elsewhere."""
+    """Progress with the time left, inside a batch too: one line that renews itself on a terminal, a line every half
+    minute elsewhere.
+    """
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -150,18 +153,18 @@ class Ticker:
         self._first = 0
         self._open = False
 
-    def __call__(self, suite: str, done: int, total: int, tokens: int) -> None:
+    def __call__(self, suite: str, done: float, total: int, tokens: int) -> None:
         now = time.monotonic()
         if suite != self._suite:
             self.end()
-            self._suite, self._start, self._first, self._shown = suite, now, done, 0.0
-        if not self._terminal and done < total and now - self._shown < _LOG_SECONDS:
+            self._suite, self._start, self._first, self._shown = suite, now, done, -_LOG_SECONDS
+        if done < total and now - self._shown < (_SHOW_SECONDS if self._terminal else _LOG_SECONDS):
             return
         self._shown = now
         drawn, spent = done - self._first, now - self._start
         left = f", {clock(spent / drawn * (total - done))} left" if drawn and done < total else ""
         speed = f", {tokens / spent:.0f} tokens/s" if tokens and spent else ""
-        line = f"{suite}: {done} of {total} samples{speed}{left}"
+        line = f"{suite}: {int(done)} of {total} answers{speed}{left}"
         self._stream.write(f"\r{line:<78}" if self._terminal else line + "\n")
         self._stream.flush()
         self._open = self._terminal

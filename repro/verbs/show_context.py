@@ -48,13 +48,22 @@ def run(args: argparse.Namespace) -> int:
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The lines of a JSON-lines file, each with a `prompt`: a text, or messages. Raises BadInput where one has none."""
+    from repro.grading.json_lines import BadLine, read_object
+
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, json.JSONDecodeError) as error:
-        raise BadInput(f'--data {path}: {error}; want JSON lines such as {{"prompt": "1 + 1 ="}}') from None
-    for number, row in enumerate(rows, start=1):
-        if not isinstance(row, dict) or "prompt" not in row:
-            raise BadInput(f"--data {path}, line {number}: no 'prompt'; want a text or a list of messages there")
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise BadInput(f'--data {path}: {error.strerror}; want JSON lines such as {{"prompt": "1 + 1 ="}}') from None
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(read_object(line, (), others=("prompt",)))
+        except BadLine as error:
+            raise BadInput(
+                f"--data {path}, line {number}: {error}; want an object with 'prompt', a text or a list of messages"
+            ) from None
     if not rows:
         raise BadInput(f"--data {path} has no lines")
     return rows

@@ -3,11 +3,24 @@
 import argparse
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from repro.errors import BadInput
-from repro.verbs.common import DONE, FAILED, Parents, clock, profile_of, target_of
+from repro.verbs.common import DONE, FAILED, Parents, add_narrowing, clock, options_of, profile_of, show, target_of
 from repro.verbs.launch import why_no_cluster
+
+if TYPE_CHECKING:
+    from repro.cells.cell import Cell
+    from repro.cells.pool import Outcome
+    from repro.cells.records import Experiment
+    from repro.cells.run import Options
+    from repro.config import Profile
+
+ALL = "all"  # the target that stands for every built one
+_PUBLISHED = {
+    "plan": "count what is published of a target, or of all: under today's hash, under another, not at all",
+    "run": "fill what results/published/ lacks; each cell is published when it is finished, so the run can go on later",
+}
 
 
 def add(verbs: Any, parents: Parents) -> None:
@@ -16,12 +29,21 @@ def add(verbs: Any, parents: Parents) -> None:
     for name, call, groups, text in (
         ("list", list_targets, everything[1:], "all tables and figures, what is built, what is done or running"),
         ("plan", plan_target, everything, "the cells a target would run, with their cost; runs nothing"),
-        ("run", run_target, everything, "run a target: fill its cells, build its table and figure"),
-        ("report", report_target, everything, "build a target's table, figure and notebook from finished cells"),
+        ("run", run_target, everything, "run a target, or all: fill its cells, build its table and figure"),
+        ("figures", redraw, everything[1:], "draw every table and figure again from finished cells; trains nothing"),
         ("regrade", regrade_target, everything, "grade the stored samples again, without a model"),
         ("publish", publish_target, everything[:2], "copy finished cells of a clean tree to results/published/"),
     ):
-        verbs.add_parser(name, parents=groups, help=text).set_defaults(call=call)
+        parser = verbs.add_parser(name, parents=groups, help=text)
+        parser.set_defaults(call=call)
+        if name in ("plan", "run"):
+            parser.add_argument("--published", action="store_true", help=_PUBLISHED[name])
+    text = (
+        "without a target: everything of a profile as one page, report.html; with one: its table, figure and notebook"
+    )
+    report = verbs.add_parser("report", parents=[parents.profile, parents.as_json], help=text)
+    add_narrowing(report, needed=False)
+    report.set_defaults(call=report_target)
 
 
 def list_targets(args: argparse.Namespace) -> int:
@@ -46,6 +68,8 @@ def list_targets(args: argparse.Namespace) -> int:
 def plan_target(args: argparse.Namespace) -> int:
     from repro.cells.run import plan
 
+    if args.published:
+        return _plan_published(args)
     profile, experiment, options = target_of(args)
     result = plan(profile, experiment, options)
     if args.json:
@@ -69,15 +93,94 @@ def plan_target(args: argparse.Namespace) -> int:
 
 def run_target(args: argparse.Namespace) -> int:
     from repro.cells.run import run
-    from repro.cells.state import never_rewarded, state
     from repro.reporting.build import build_report
 
+    if args.published:
+        return _run_published(args)
+    if args.target == ALL:
+        return _run_everything(args)
     profile, experiment, options = target_of(args)
     if profile.cluster is not None:
         raise BadInput(why_no_cluster(profile))
     outcome, cells = run(profile, experiment, options)
+    status = _tell(outcome, cells)
     report = build_report(profile, experiment, cells)
     print(report.as_json() if args.json else report.text)
+    return status
+
+
+def _run_everything(args: argparse.Namespace) -> int:
+    """Every built table and figure, cells first, then reports."""
+    from repro.cells.experiments import get_experiment
+    from repro.cells.run import run_all
+    from repro.reporting.build import build_report
+
+    profile = profile_of(args)
+    outcome, planned = run_all(profile, options_of(args))
+    status = _tell(outcome, list({cell.id: cell for cells in planned.values() for cell in cells}.values()))
+    reports = {
+        name: build_report(profile, get_experiment(name).in_profile(profile), cells) for name, cells in planned.items()
+    }
+    if args.json:
+        print(json.dumps({name: report.files for name, report in reports.items()}, indent=1))
+    else:
+        print("\n\n".join(report.text for report in reports.values()))
+    return status
+
+
+def _chosen(args: argparse.Namespace) -> "tuple[Profile, list[Experiment], Options]":
+    """The profile, the target or all that the profile has what is needed for, and what is narrowed down."""
+    from repro.cells.experiments import EXPERIMENTS, get_experiment
+
+    profile = profile_of(args)
+    names = list(EXPERIMENTS) if args.target == ALL else [args.target]
+    found = [EXPERIMENTS[name] if args.target == ALL else get_experiment(name) for name in names]
+    chosen = [
+        each.in_profile(profile) for each in found if args.target != ALL or (each.built and not each.lacks(profile))
+    ]
+    return profile, chosen, options_of(args)
+
+
+def _plan_published(args: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from repro.cells.plan import plan_cells
+    from repro.cells.run import estimate_seconds
+    from repro.reporting.coverage import COVERED, count, coverage_of
+
+    profile, experiments, options = _chosen(args)
+    rows = {}
+    for experiment in experiments:
+        cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
+        left = sum(estimate_seconds(profile, cell) for cell in cells if coverage_of(cell) != COVERED)
+        rows[experiment.id] = {**asdict(count(cells)), "work": left / 3600}
+    unit = profile.resources.unit
+    lines = [
+        f"{name:<9} {row['covered']:>4} covered  {row['stale']:>4} stale  {row['missing']:>4} missing  "
+        f"{row['work']:6.2f} {unit} left"
+        for name, row in rows.items()
+    ]
+    return show(args, rows, "\n".join(lines))
+
+
+def _run_published(args: argparse.Namespace) -> int:
+    from repro.cells.plan import plan_cells
+    from repro.reporting.build import build_published
+    from repro.reporting.publish import fill_published
+
+    profile, experiments, options = _chosen(args)
+    outcome = fill_published(profile, experiments, options)
+    planned = [plan_cells(profile, each, options.seeds, options.arms, options.bases) for each in experiments]
+    status = _tell(outcome, list({cell.id: cell for cells in planned for cell in cells}.values()))
+    reports = {experiment.id: build_published(profile, experiment) for experiment in experiments}
+    files = {name: report.files for name, report in reports.items()}
+    return show(args, files, "\n\n".join(report.text for report in reports.values())) or status
+
+
+def _tell(outcome: "Outcome", cells: "list[Cell]") -> int:
+    """Name on standard error what failed and what was never rewarded; the exit code."""
+    from repro.cells.state import never_rewarded, state
+
     for line in (*outcome.failed.values(), *outcome.skipped.values()):
         print(f"failed: {line}", file=sys.stderr)
     for cell in cells:
@@ -86,15 +189,55 @@ def run_target(args: argparse.Namespace) -> int:
     return FAILED if outcome.failed or outcome.skipped else DONE
 
 
+def redraw(args: argparse.Namespace) -> int:
+    """Every table and figure that has a finished cell, built again from what is stored."""
+    from repro.cells.experiments import EXPERIMENTS
+    from repro.cells.plan import plan_cells
+    from repro.cells.state import load_summary
+    from repro.paths import results_dir
+    from repro.reporting.build import build_report
+
+    profile, files = profile_of(args), []
+    for experiment in (
+        each.in_profile(profile) for each in EXPERIMENTS.values() if each.built and not each.lacks(profile)
+    ):
+        cells = plan_cells(profile, experiment)
+        if any(load_summary(cell) is not None for cell in cells):
+            files += build_report(profile, experiment, cells, force=True).files
+    if not files:
+        raise BadInput(
+            f"no finished cell in {results_dir(profile.name)}; run make reproduce-table1 PROFILE={profile.name} first"
+        )
+    print(json.dumps(files, indent=1) if args.json else "\n".join(files))
+    return DONE
+
+
 def report_target(args: argparse.Namespace) -> int:
     from repro.cells.plan import plan_cells
     from repro.reporting.build import build_report
+    from repro.reporting.page import write_page
 
+    if args.target is None:
+        path = write_page(profile_of(args), "local")
+        print(json.dumps({"files": [str(path)]}, indent=1) if args.json else path)
+        return DONE
     profile, experiment, options = target_of(args)
     cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
+    _want_finished(profile, experiment, cells)
     report = build_report(profile, experiment, cells, force=True)
     print(report.as_json() if args.json else report.text)
     return DONE
+
+
+def _want_finished(profile: "Profile", experiment: "Experiment", cells: "list[Cell]") -> None:
+    """Raise BadInput unless at least one of the cells is finished."""
+    from repro.cells.state import load_summary
+
+    if all(load_summary(cell) is None for cell in cells):
+        raise BadInput(
+            f"no finished cell of {experiment.id} in profile {profile.name!r}; run make reproduce-{experiment.id} "
+            f"PROFILE={profile.name} first"
+        )
 
 
 def regrade_target(args: argparse.Namespace) -> int:
@@ -104,7 +247,9 @@ def regrade_target(args: argparse.Namespace) -> int:
 
     profile, experiment, options = target_of(args)
     rows = []
-    for cell in plan_cells(profile, experiment, options.seeds, options.arms, options.bases):
+    cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
+    _want_finished(profile, experiment, cells)
+    for cell in cells:
         if load_summary(cell) is not None:
             rows.append({"cell": cell.id, "changed": regrade_cell(profile, cell)})
     if args.json:
@@ -119,12 +264,14 @@ def regrade_target(args: argparse.Namespace) -> int:
 def publish_target(args: argparse.Namespace) -> int:
     from repro.reporting.base_table import write_base_quality
     from repro.reporting.build import build_published
+    from repro.reporting.documents import write_documents
+    from repro.reporting.page import write_page
     from repro.reporting.publish import publish
-    from repro.reporting.readme import write_readme
 
     profile, experiment, options = target_of(args)
     written = publish(profile, experiment, options)
     report = build_published(profile, experiment)
-    for path in (*written, *report.files, *write_base_quality(profile), write_readme()):
+    files = [*written, *report.files, *write_base_quality(profile), write_page(profile, "published")]
+    for path in (*files, *write_documents()):
         print(path)
     return DONE

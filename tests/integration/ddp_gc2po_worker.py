@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 import torch
-from datasets import Dataset
-from transformers import AutoTokenizer
+from ddp_training import SETTINGS, trained
 
 from gcpo.trainers.gc2po import GC2POConfig, GC2POTrainer
 
@@ -25,21 +24,9 @@ class HalfBlind(GC2POTrainer):
 def main(model_dir: str, output_dir: str) -> None:
     torch.set_num_threads(1)
     config = GC2POConfig(
-        output_dir=output_dir,
-        use_cpu=True,
-        num_generations=4,
-        per_device_train_batch_size=4,
-        gradient_accumulation_steps=2,
-        max_completion_length=12,
-        max_steps=2,
-        learning_rate=1e-2,
-        lr_scheduler_type="constant",
-        warmup_steps=0,
-        disable_tqdm=True,
-        segmentation="delimiter",
-        episode_delimiter="7",
-        perturbation_size=1.0,
-    )
+        output_dir=output_dir, max_completion_length=12, max_steps=2, segmentation="delimiter", episode_delimiter="7",
+        perturbation_size=1.0, **SETTINGS,
+    )  # fmt: skip
     outcomes: list[list[float]] = []
 
     def reward(completions: list[str], **_: object) -> list[float]:
@@ -47,18 +34,9 @@ def main(model_dir: str, output_dir: str) -> None:
         outcomes.append([len(c) + 100.0 * torch.distributed.get_rank() for c in completions])
         return outcomes[-1]
 
-    data = Dataset.from_list([{"prompt": f"{a} + {b} ="} for a in range(6) for b in range(4)])
-    tokenizer = AutoTokenizer.from_pretrained(model_dir)
-    trainer = HalfBlind(model_dir, reward, config, train_dataset=data, processing_class=tokenizer)
-    trainer.train()
-    rank = trainer.accelerator.process_index
-    record = {
-        "world_size": trainer.accelerator.num_processes,
-        "own_outcomes": trainer._outcomes.tolist() == outcomes[-1],
-        "weights": [p.detach().double().sum().item() for p in trainer.model.parameters()],
-        "logs": [entry for entry in trainer.state.log_history if "loss" in entry],
-    }
-    Path(output_dir, f"rank{rank}.json").write_text(json.dumps(record))
+    trainer, record = trained(HalfBlind, config, reward, model_dir)
+    record["own_outcomes"] = trainer._outcomes.tolist() == outcomes[-1]
+    Path(output_dir, f"rank{record['rank']}.json").write_text(json.dumps(record))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
-from transformers import AutoTokenizer
+from ddp_training import SETTINGS, trained
 
 from gcpo import GCPOConfig, GCPOTrainer
 
@@ -26,19 +25,7 @@ FORMS = {
 def watch(form: str, model_dir: str, output_dir: str) -> dict[str, Any]:
     """Train three steps and return what this rank ends with."""
     config = GCPOConfig(
-        output_dir=output_dir,
-        use_cpu=True,
-        num_generations=4,
-        per_device_train_batch_size=4,
-        gradient_accumulation_steps=2,
-        max_completion_length=8,
-        max_steps=3,
-        learning_rate=1e-2,
-        lr_scheduler_type="constant",
-        warmup_steps=0,
-        disable_tqdm=True,
-        candidate_separator=";",
-        **FORMS[form],
+        output_dir=output_dir, max_completion_length=8, max_steps=3, candidate_separator=";", **SETTINGS, **FORMS[form]
     )
 
     def reward(completions: list[str], trainer_state: Any, **_: object) -> list[float]:
@@ -46,16 +33,7 @@ def watch(form: str, model_dir: str, output_dir: str) -> dict[str, Any]:
             return [0.5] * len(completions)
         return [c.count("1") + 0.1 * len(set(c)) for c in completions]
 
-    data = Dataset.from_list([{"prompt": f"{a} + {b} ="} for a in range(6) for b in range(4)])
-    tokenizer = AutoTokenizer.from_pretrained(model_dir)
-    trainer = GCPOTrainer(model_dir, reward, config, train_dataset=data, processing_class=tokenizer)
-    trainer.train()
-    return {
-        "world_size": trainer.accelerator.num_processes,
-        "rank": trainer.accelerator.process_index,
-        "weights": [p.detach().double().sum().item() for p in trainer.model.parameters()],
-        "logs": [entry for entry in trainer.state.log_history if "loss" in entry],
-    }
+    return trained(GCPOTrainer, config, reward, model_dir)[1]
 
 
 def main(model_dir: str, output_dir: str) -> None:

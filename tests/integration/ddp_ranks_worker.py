@@ -24,6 +24,7 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "grpo": ("grpo", {}),
     "drgrpo": ("drgrpo", {}),
     "gvpo": ("gvpo", {"num_iterations": 2}),
+    "gvpo, row by row": ("gvpo", {"num_iterations": 2, "gvpo_rows_per_pass": 1}),
     "expected": ("gcpo", {}),
     "expected, half the rows": ("gcpo", {"kappa_row_fraction": 0.5, "candidate_order": "shuffled"}),
     "every group": ("gcpo", {"skip_zero_std": False}),

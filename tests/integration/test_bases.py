@@ -1,13 +1,15 @@
 """A base is trained once, equal specs give equal weights, and a damaged folder is noticed."""
 
 import json
+import shutil
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from repro.bases import make as bases
-from repro.bases.make import BaseSpec, base_path, ensure_base, is_whole, load_base, make_base, resolve_bases
+from repro.bases.keep import is_whole
+from repro.bases.make import BaseSpec, base_path, ensure_base, load_base, make_base, resolve_bases
 from repro.bases.sft import encode
 from repro.errors import BadInput
 from repro.evaluation.base_quality import integration_report, majority_share, measure_base
@@ -91,6 +93,27 @@ def test_a_base_is_trained_once_and_again_only_when_damaged():
     assert [path.name for path in folder.parent.iterdir() if not path.name.endswith(".lock")] == [folder.name]
 
 
+def test_weights_that_come_with_the_project_take_the_place_of_a_training(monkeypatch, tmp_path):
+    made = ensure_base(spec())
+    shipped = tmp_path / "project" / "results" / "published" / "micro" / "bases" / made.name
+    shutil.copytree(made, shipped)
+    monkeypatch.setattr("repro.bases.make.REPO_ROOT", tmp_path / "project")
+    monkeypatch.setenv("GCPO_CACHE", str(tmp_path / "fresh"))
+    folder = ensure_base(spec(), progress=lambda share, text: pytest.fail("trained"))
+    assert folder == tmp_path / "fresh" / "bases" / made.name and is_whole(folder)
+    assert (folder / "base.json").read_text() == (made / "base.json").read_text()
+
+    monkeypatch.setenv("GCPO_CACHE", str(tmp_path / "anew"))
+    monkeypatch.setenv("BASES", "train")
+    assert (ensure_base(spec()) / "base.json").read_text() != (made / "base.json").read_text()  # its seconds
+
+    monkeypatch.delenv("BASES")
+    monkeypatch.setenv("GCPO_CACHE", str(tmp_path / "third"))
+    (shipped / "model.safetensors").write_bytes(b"other weights")
+    with pytest.raises(BadInput, match="set BASES=train"):
+        ensure_base(spec())
+
+
 @pytest.mark.parametrize("damage", ["model.safetensors", "base.json"])
 def test_a_missing_file_makes_a_base_incomplete(damage):
     folder = ensure_base(spec())
@@ -113,7 +136,7 @@ def test_spec_and_recipe_decide_where_a_base_lives(monkeypatch):
     here = base_path(spec())
     assert here == base_path(spec())
     assert here != base_path(spec(slip=0.2))
-    monkeypatch.setattr(bases, "recipe_hash", lambda: "another recipe")
+    monkeypatch.setattr(bases, "recipe_hash", lambda spec: "another recipe")
     assert here != base_path(spec())
 
 

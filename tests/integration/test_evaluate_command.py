@@ -154,6 +154,9 @@ def test_every_bad_input_is_one_line_and_code_two(tiny_model_dir, tmp_path, caps
     output = tmp_path / "held"
     assert tiny(tiny_model_dir, output, "--samples", 1) == 0
     other = tmp_path / "other"
+    broken, binary = tmp_path / "broken.jinja", tmp_path / "binary.jinja"
+    broken.write_text("{% if %}")
+    binary.write_bytes(b"\xff\xfe")
     replayed = ("--engine", "replay", "--model", "gold", "--suite", "aime24", "--samples", 1)
     cases = [
         ((*model, "--suite", "AIME2"), "unknown suite 'AIME2' (did you mean AIME2"),
@@ -169,6 +172,10 @@ def test_every_bad_input_is_one_line_and_code_two(tiny_model_dir, tmp_path, caps
         ),
         ((*model, "--suite", "aime24", "--preset", "slow"), "unknown preset 'slow'"),
         ((*model, "--suite", "aime24", "--profile", "large"), "unknown profile 'large'"),
+        ((*model, "--suite", "aime24", "--chat-template", broken), "the chat template cannot be used"),
+        ((*model, "--suite", "aime24", "--chat-template", binary), "is not UTF-8 at byte 0"),
+        ((*model, "--suite", "aime24", "--temperature", "nan"), "--temperature is nan; want 0 (greedy) to 10"),
+        ((*model, "--suite", "aime24", "--max-new-tokens", 0), "--max-new-tokens is 0; want at least 1"),
         ((*model, "--suite", "aime24", "--limit", 0), "--limit is 0"),
         ((*model, "--suite", "aime24", "--row", "GPT/base"), "--row is 'GPT/base'; want MODEL/METHOD of the paper"),
         ((*model, "--suite", "aime24", "--revision", "main"), "--revision is for hub ids"),
@@ -185,7 +192,7 @@ def test_every_bad_input_is_one_line_and_code_two(tiny_model_dir, tmp_path, caps
         assert len(lines) == 1 and message in lines[0], (message, lines)
     monkeypatch.setenv("GCPO_DATA", str(other))
     assert evaluate(*model, "--suite", "aime24") == 2
-    assert "set GCPO_DATA" in capsys.readouterr().err
+    assert f"(GCPO_DATA is '{other}', which is no folder); set GCPO_DATA" in capsys.readouterr().err
 
 
 def test_samples_of_another_model_seed_or_temperature_are_not_continued(tiny_model_dir, tmp_path, capsys):

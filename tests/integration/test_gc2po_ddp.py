@@ -2,26 +2,15 @@
 
 import json
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from test_gcpo_ddp import REPO_ROOT, free_port
-
-WORKER = Path(__file__).parent / "ddp_gc2po_worker.py"
+from test_gcpo_ddp import run
 
 
 @pytest.mark.slow
 def test_ranks_stay_equal_when_only_one_of_them_finds_answers(tiny_model_dir: Path, tmp_path: Path) -> None:
-    command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(free_port())),
-        *(str(WORKER), str(tiny_model_dir), str(tmp_path)),
-    ]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO_ROOT), "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    run("ddp_gc2po_worker.py", 2, tiny_model_dir, tmp_path)
     ranks = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1)]
     assert [rank["world_size"] for rank in ranks] == [2, 2]
     assert all(rank["own_outcomes"] for rank in ranks)

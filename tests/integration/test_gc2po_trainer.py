@@ -211,6 +211,19 @@ def test_an_exception_in_the_patched_forward_leaves_no_trace_on_the_model(
     assert not {"_generate_single_turn", "_get_per_token_logps_and_entropies"} & (set(vars(trainer)) - keys)
 
 
+def test_the_trainer_keeps_what_it_gave_its_last_rollout(make_trainer: Callable) -> None:
+    trainer, logs, _ = trained(make_trainer, Watched, max_steps=2, perturbation_size=1.0, max_scored_episodes=None)
+    credit = trainer.credit
+    assert credit.advantages is trainer.kept[-1] and len(trainer.kept) == 2
+    counts = [len(found.latents) for found in credit.episodes]
+    assert logs[-1]["gc2po/episodes"] == sum(counts) / len(counts) and max(counts) > 1
+    for row, count in enumerate(counts):
+        assert len(credit.episodes[row].segments) == len(credit.completions[row])
+        wanted = credit.outcomes[row] / count + credit.episodic[row, :count]
+        torch.testing.assert_close(credit.rewards[row, :count], wanted)
+        assert not credit.rewards[row, count:].any() and (credit.episodic[row, :count] > 0).all()
+
+
 def test_evaluation_computes_nothing_of_its_own(
     make_trainer: Callable, monkeypatch: pytest.MonkeyPatch, toy_dataset: Any
 ) -> None:

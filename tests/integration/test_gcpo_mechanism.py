@@ -8,15 +8,16 @@ import pytest
 import torch
 
 from gcpo.scm import Group
-from repro.bench import mechanism
+from repro.bench import mechanism, mechanism_figures
 from repro.cli import build_parser
 from repro.errors import BadInput
 
 ROWS = [{"prompt": f"{a} + {b} =", "answer": str((a + b) % 10)} for a in range(6) for b in range(4)]
 
 
-def has_digit(texts: list[str], golds: list[str]) -> list[bool]:
-    return [gold in text for text, gold in zip(texts, golds, strict=True)]
+def has_digit(outputs: list[list[int]], places: list[int]) -> list[bool]:
+    """Right where an output of the toy vocabulary holds the answer's digit."""
+    return [3 + int(ROWS[place]["answer"]) in output for output, place in zip(outputs, places, strict=True)]
 
 
 @pytest.mark.parametrize("encoding", ["text", "cached_text"])
@@ -39,15 +40,15 @@ def test_the_correlation_within_groups_is_pearson_s_of_centred_values() -> None:
     generator = np.random.default_rng(1)
     a, b = generator.normal(size=(2, 5, 4)) + np.arange(5)[:, None]
     centred = [[x[g, i] - x[g].mean() for g in range(5) for i in range(4)] for x in (a, b)]
-    value, low, high = mechanism.within(a, b)
+    value, low, high = mechanism_figures.within(a, b)
     assert value == pytest.approx(np.corrcoef(*centred)[0, 1], abs=1e-12) and low < value < high
 
 
 def test_the_gradient_s_cosine_is_that_of_the_sums_and_one_with_itself() -> None:
     one, other = np.random.default_rng(2).normal(size=(2, 6, 10))
     want = one.sum(0) @ other.sum(0) / np.linalg.norm(one.sum(0)) / np.linalg.norm(other.sum(0))
-    assert mechanism.gradient_cosine(one, other)[0] == pytest.approx(want, abs=1e-12)
-    assert mechanism.gradient_cosine(one, one) == pytest.approx((1, 1, 1))
+    assert mechanism_figures.gradient_cosine(one, other)[0] == pytest.approx(want, abs=1e-12)
+    assert mechanism_figures.gradient_cosine(one, one) == pytest.approx((1, 1, 1))
 
 
 @pytest.mark.parametrize(("size", "error"), [(1 << 15, 1e-5), (1 << 12, 0.05)])  # of 19,328 weights
@@ -77,6 +78,39 @@ def test_data_without_answers_is_refused(tmp_path: Path) -> None:
     args = build_parser().parse_args(["bench", "mechanism", "--model", "m", "--data", str(tmp_path / "data.jsonl")])
     with pytest.raises(BadInput, match="a line without 'answer'"):
         args.call(args)
-    args = build_parser().parse_args(["bench", "mechanism"])
-    with pytest.raises(BadInput, match="want --model M and --data FILE"):
-        args.call(args)
+
+
+def test_an_interrupted_measurement_goes_on_and_gives_the_same_figures(
+    tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = dict(n=4, max_new_tokens=8, batch_size=16, right=has_digit, settings={"candidate_separator": ";"})
+    whole = mechanism.measure_mechanism(str(tiny_model_dir), ROWS[:12], **settings)
+    mechanism.measure_mechanism(str(tiny_model_dir), ROWS[:8], keep=tmp_path, **settings)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0-4.npz", "4-4.npz"]
+    measured = []
+    monkeypatch.setattr(mechanism, "_measure", lambda *a, real=mechanism._measure: measured.append(a[2]) or real(*a))
+    assert mechanism.measure_mechanism(str(tiny_model_dir), ROWS[:12], keep=tmp_path, **settings) == whole
+    assert measured == [[8, 9, 10, 11]]
+
+
+def test_the_correlation_over_all_candidates_is_pearson_s() -> None:
+    a, b = np.random.default_rng(3).normal(size=(2, 5, 4)) + np.arange(5)[:, None]
+    value, low, high = mechanism_figures.pooled(a, b)
+    assert value == pytest.approx(np.corrcoef(a.ravel(), b.ravel())[0, 1], abs=1e-12) and low < value < high
+
+
+def test_the_command_measures_a_profile_s_questions_and_saves_the_table(
+    tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("GCPO_RESULTS", str(tmp_path))
+    monkeypatch.setenv("GCPO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(mechanism, "measure_mechanism", lambda model, rows, **given: {
+        "model": Path(model).name, "n": given["n"], "questions": len(rows), "mixed": 0,
+        "figures": {"right": (float(sum(given["right"]([[1]] * len(rows), list(range(len(rows)))))), 0.0, 0.0)},
+    })  # fmt: skip
+    words = ["bench", "mechanism", "--profile", "smoke", "--model", str(tiny_model_dir), "--prompts", "5", "--save"]
+    args = build_parser().parse_args(words)
+    assert args.call(args) == 0
+    saved = json.loads((tmp_path / "published" / "smoke" / "bench" / "mechanism.json").read_text())
+    assert saved["questions"] == 5 and saved["figures"]["right"][0] == 0 and "env" in saved
+    assert "n = 8, 5 questions" in capsys.readouterr().out

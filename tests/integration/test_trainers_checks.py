@@ -84,7 +84,7 @@ def test_a_nan_gradient_under_a_finite_loss_stops_training_with_its_step(make_tr
 CONTENT_PARTS = [{"role": "user", "content": [{"type": "text", "text": "1 + 1"}]}]
 
 
-@pytest.mark.parametrize("method", ["grpo", "gvpo"])
+@pytest.mark.parametrize("method", ["grpo", "gvpo", "gcpo"])
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
@@ -103,7 +103,7 @@ def test_data_that_cannot_be_trained_on_is_refused_before_training(
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e30, "1"])
 def test_a_reward_that_is_not_finite_stops_the_step_with_its_function_and_value(
     make_trainer: Callable, value: float
 ) -> None:
@@ -111,7 +111,7 @@ def test_a_reward_that_is_not_finite_stops_the_step_with_its_function_and_value(
         return [float(k) for k in range(len(completions) - 1)] + [value if trainer_state.global_step else 1.0]
 
     trainer = make_trainer(PaperGRPOTrainer, PaperGRPOConfig, reward_funcs=odd_reward)
-    with pytest.raises(ValueError, match=rf"'odd_reward' returned {value} for completion 7 of 8; want finite"):
+    with pytest.raises(ValueError, match=rf"'odd_reward' returned {value!r} for completion 7 of 8; want finite"):
         trainer.train()
     assert trainer.state.global_step == 1
 

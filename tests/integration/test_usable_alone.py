@@ -36,6 +36,13 @@ def test_the_example_trains_and_saves_a_model_that_loads(tiny_model_dir: Path, t
     assert "upsilon/mean" in done.stdout
 
 
+def test_the_example_without_its_two_words_says_how_it_is_used() -> None:
+    environment = os.environ | {"PYTHONPATH": str(REPO_ROOT)}
+    done = subprocess.run([sys.executable, str(EXAMPLE)], env=environment, capture_output=True, text=True, check=False)
+    usage = "usage: python examples/own_model.py MODEL_FOLDER_OR_HUB_ID OUTPUT_FOLDER\n"
+    assert (done.returncode, done.stderr) == (1, usage)
+
+
 def test_the_example_is_no_longer_than_a_page_of_a_notebook() -> None:
     code = EXAMPLE.read_text().split('"""\n\n', 1)[1]
     assert len([line for line in code.splitlines() if line.strip()]) <= 20

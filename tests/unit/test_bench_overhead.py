@@ -11,7 +11,7 @@ from scipy.stats import binom
 from gcpo.trainers import METHODS
 from repro.bench import fidelity
 from repro.bench.fidelity import ESTIMATORS, REFERENCE
-from repro.bench.overhead import CLOSE_FORMS, FORMS, LITERAL_FORMS
+from repro.bench.overhead import CLOSE_FORMS, FORMS, LITERAL_FORMS, method_of
 from repro.bench.ratios import PHASES, TARGETS, Step, growth, lines, median_interval, ratio_row
 from repro.errors import BadInput
 from repro.figures import png
@@ -51,7 +51,7 @@ def test_growth_is_the_exponent_per_length() -> None:
 @pytest.mark.parametrize("name", [*FORMS, *LITERAL_FORMS])
 def test_every_measured_form_is_a_legal_configuration(name: str, tmp_path) -> None:
     values = {**FORMS, **LITERAL_FORMS}[name]
-    method = "grpo" if name.startswith("grpo") else "gcpo"
+    method = method_of(name)
     n = 4 if name in LITERAL_FORMS else 8
     config = METHODS[method][0](
         output_dir=str(tmp_path), use_cpu=True, num_generations=n, per_device_train_batch_size=n,

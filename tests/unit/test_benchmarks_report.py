@@ -109,7 +109,7 @@ def test_cut_answers_stand_on_top_of_the_ended_ones(folder):
 def test_the_notebook_shows_any_folder_in_at_most_ten_cells(folder, tmp_path):
     pytest.importorskip("ipykernel")
     out = notebooks.render(
-        REPO_ROOT / "notebooks" / "evaluate.py", tmp_path / "out.ipynb", {"GCPO_EVALUATION": str(folder)}
+        REPO_ROOT / "notebooks" / "evaluate.py", tmp_path / "out.ipynb", {}, {"EVALUATION": str(folder)}
     )
     notebook = nbformat.read(out, as_version=4)
     assert len(notebook.cells) <= 10

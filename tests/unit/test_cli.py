@@ -15,6 +15,10 @@ from repro.files import exclusive_lock
 from repro.paths import REPO_ROOT, benchmark_dir, results_dir
 
 
+def plan_with(*sets):
+    return ["plan", "table1", "--profile", "smoke", *(word for text in sets for word in ("--set", text))]
+
+
 @pytest.fixture(autouse=True)
 def folders(tmp_path, monkeypatch):
     monkeypatch.setenv("GCPO_RESULTS", str(tmp_path / "results"))
@@ -34,10 +38,19 @@ def fails(capsys, *argv):
     [
         (["run", "tabel1", "--profile", "smoke"], "target 'tabel1' does not exist; did you mean 'table1'?"),
         (["run", "figure8", "--profile", "smoke"], "not built yet; built: table1"),
+        (
+            ["run", "gc2po", "--profile", "smoke", "--set", "arms.gc2po.max_scored_episodes=0"],
+            "arm gc2po: max_scored_episodes is 0; want at least 1",
+        ),
+        (["run", "gc2po", "--profile", "smoke", "--set", "train.num_generations=1"], "arm grpo: "),
         (["run", "table1", "--profile", "smokey"], "profile 'smokey' does not exist; did you mean 'smoke'?"),
         (["run", "table1", "--profile", "smoke", "--arms", "gcpo"], "arm 'gcpo' does not exist"),
         (["run", "table1", "--profile", "smoke", "--bases", "nano-q"], "base 'nano-q' is not in profile 'smoke'"),
         (["run", "table1", "--profile", "smoke", "--seeds", "0"], "--seeds is 0; want at least 1"),
+        (
+            ["plan", "table1", "--profile", "smoke", "--seeds", "1000000000"],
+            "--seeds is 1000000000; want at most 10000",
+        ),
         (["run", "table1", "--profile", "smoke", "--seeds", "two"], "invalid int value: 'two'"),
         (
             ["run", "table1", "--profile", "smoke", "--set", "train.lerning_rate=1"],
@@ -46,9 +59,39 @@ def fails(capsys, *argv):
         (["run", "table1", "--profile", "smoke", "--set", "arms.gcpo_mc.kappa=-1"], "kappa"),
         (["run", "table1", "--profile", "smoke", "--set", "tasks.suites.modten-smoke=0"], "modten-smoke"),
         (["run", "table1", "--profile", "smoke", "--set", "train.seed=3"], "'seed' is set by the run itself"),
+        (plan_with("train.num_generations=0"), "arm grpo: num_generations is 0; want at least 2"),
+        (plan_with("train.learning_rate=nan"), "smoke.yaml: train.learning_rate is nan; want a finite number"),
+        (plan_with("train.learning_rate=-1e-3"), "learning_rate is -0.001; want a number of at least 0"),
+        (plan_with("arms.gcpo_mc.alpha=inf"), "smoke.yaml: arms.gcpo_mc.alpha is inf; want a finite number"),
+        (plan_with("arms.gcpo_mc.kappa=high"), "arm gcpo_mc: kappa is 'high'; Input should be a valid number"),
+        (plan_with("train.max_steps=0"), "max_steps is 0; want at least 1"),
+        (plan_with("train.max_steps=-1"), "max_steps is -1; want at least 1"),
+        (plan_with("train.max_steps=1e3"), "max_steps is 1000.0; Input should be a valid integer"),
+        (plan_with("train.generation_kwargs={top_k: nan}"), "train.generation_kwargs.top_k is nan"),
+        (plan_with("bases.nano-t.spec.levels={e: nan}"), "bases.nano-t.spec.levels.e is nan"),
+        (plan_with("bases.nano-t.spec.muon_lr='nan'"), "smoke.yaml: bases.nano-t.spec.muon_lr is nan"),
+        (plan_with("tasks.train_families=[shop, zz]"), "training families are ['shop', 'zz']; want some of rec, shop"),
+        (plan_with("tasks.suites.modten-smoke=9000"), "9000 questions asked; want at most"),
+        (
+            plan_with("arms.gvpo.per_device_train_batch_size=12", "arms.gvpo.steps_per_generation=4"),
+            "arm gvpo: per_device_train_batch_size 12 would split a group over micro-batches",
+        ),
+        (plan_with("arms.gcpo_sign_aware.kapa=1"), "arm gcpo_sign_aware: GCPOConfig has no argument 'kapa'"),
+        (plan_with("arms.base.kappa=1"), "arms.base has arguments, but the arm trains nothing"),
+        (plan_with("train.x=[1"), "--set train.x='[1': not a YAML value"),
+        (plan_with("seeds=true"), "smoke.yaml: seeds: Input should be a valid integer (got True)"),
+        (
+            ["plan", "table1", "--profile", "smoke", "--arms", "gcpo"],
+            "arm 'gcpo' does not exist; did you mean one of gcpo_expected, gcpo_mc, gcpo_corrected",
+        ),
+        (
+            ["report", "table1", "--profile", "smoke"],
+            "no finished cell of table1 in profile 'smoke'; run make reproduce-table1 PROFILE=smoke first",
+        ),
+        (["regrade", "table2", "--profile", "smoke"], "no finished cell of table2"),
         (["frobnicate"], "invalid choice: 'frobnicate'"),
         (["run"], "required: target"),
-        (["publish", "table1", "--profile", "smoke"], "is not published"),
+        (["publish", "table1", "--profile", "smoke"], "no finished cell of table1"),
     ],
 )
 def test_bad_words_are_one_line_and_exit_code_2(capsys, argv, message):
@@ -60,6 +103,37 @@ def test_a_results_folder_that_cannot_be_written_is_named(capsys, tmp_path, monk
     blocker.write_text("")
     monkeypatch.setenv("GCPO_RESULTS", str(blocker))
     assert "cannot be written" in fails(capsys, "run", "table1", "--profile", "smoke")
+
+
+def test_plan_looks_at_folders_and_records_as_run_does(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("GCPO_CACHE", str(tmp_path / "a-file" / "cache"))
+    (tmp_path / "a-file").write_text("")
+    assert "cannot be written" in fails(capsys, "plan", "table1", "--profile", "smoke")
+
+
+def test_without_a_gpu_run_says_what_doctor_says(capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.delenv("GCPO_DEVICE", raising=False)
+    said = fails(capsys, "run", "table1", "--profile", "gpu")
+    cli.main(["doctor", "--profile", "gpu", "--json"])
+    (gpu,) = (check for check in json.loads(capsys.readouterr().out) if check["name"] == "gpu")
+    assert not gpu["ok"] and said.startswith(f"error: {gpu['mend']}")
+
+
+def test_a_busy_machine_is_a_note_and_no_fault(capsys, monkeypatch):
+    monkeypatch.setattr("os.getloadavg", lambda: (99.0, 99.0, 99.0))
+    cli.main(["doctor", "--profile", "smoke", "--json"])
+    checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
+    assert checks["threads"]["ok"] and "the machine is busy" in checks["threads"]["found"]
+
+
+def test_a_data_folder_that_is_none_is_named(capsys, monkeypatch):
+    monkeypatch.setenv("GCPO_DATA", "/nope")
+    cli.main(["doctor", "--profile", "gpu", "--json"])
+    checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
+    assert not checks["data"]["ok"] and checks["data"]["found"] == "GCPO_DATA is '/nope', which is no folder"
+    monkeypatch.setenv("GCPO_DEVICE", "cpu")
+    assert "GCPO_DATA is '/nope', which is no folder" in fails(capsys, "plan", "table1", "--profile", "gpu")
 
 
 def test_a_full_disk_is_named(capsys, monkeypatch):

@@ -1,8 +1,7 @@
 """Which code a model's text stands for."""
 
-import time
-
 import pytest
+from counting import lines_run
 
 from repro.grading.code_extract import assemble, defines, extract_code, fenced_blocks, preamble, writes
 
@@ -164,10 +163,22 @@ def test_an_unknown_format_is_refused_by_name():
         assemble(prompt=PROMPT, entry_point="f", completion="", format="chat")
 
 
+@pytest.mark.parametrize(
+    "unit", ["```\n", "````", "~~~ x\n", "f:", "import ", "x```\n", "> ", "````md\n", "<think>", "- ```\n"]
+)
+def test_four_times_the_hostile_text_costs_four_times_the_work(unit):
+    def read(count: int) -> None:
+        text = unit * count
+        extract_code(text, "f")
+        defines(text, "f")
+
+    small, large = (lines_run(lambda count=count: read(count)) for count in (300, 1_200))
+    assert large <= 4.5 * small  # 16 times if it were quadratic
+
+
 @pytest.mark.parametrize("text", ["```\n" * 50000, "`" * 200000, "~~~ x\n" * 50000, "f:" * 100000, "import " * 50000,
                                   "x```\n" * 20000, "> " * 50000, "````md\n" * 20000, "<think>" * 50000])  # fmt: skip
-def test_extraction_takes_linear_time_on_hostile_text(text):
-    started = time.perf_counter()
+@pytest.mark.timeout(300)  # hours, where a pattern of `re`, which counts no lines, runs over a stretch again and again
+def test_no_pattern_hangs_on_hostile_text(text):
     extract_code(text, "f")
     defines(text, "f")
-    assert time.perf_counter() - started < 5

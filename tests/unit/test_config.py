@@ -13,10 +13,10 @@ from repro.methods.registry import get_method
 
 
 def test_the_profiles_exist():
-    assert profile_names() == ["gpu", "integrate", "micro", "paper", "pretrained", "smoke"]
+    assert profile_names() == ["gpu", "integrate", "micro", "micro-slips", "paper", "pretrained", "smoke"]
 
 
-@pytest.mark.parametrize("name", ["smoke", "micro", "integrate", "pretrained", "gpu", "paper"])
+@pytest.mark.parametrize("name", profile_names())
 def test_profile_parses_and_its_suites_arms_and_costs_are_complete(name):
     profile = load_profile(name)
     assert profile.name == name
@@ -24,7 +24,7 @@ def test_profile_parses_and_its_suites_arms_and_costs_are_complete(name):
     assert set(profile.resources.base_cost) == set(profile.bases)
     for suite in profile.tasks.suites:
         assert profile.evaluate.samples_of(suite) >= 1
-    for base, arm in itertools.product(profile.bases, get_experiment("table1").arms):
+    for base, arm in itertools.product(profile.bases, get_experiment("table1").arms + get_experiment("gc2po").arms):
         cell = make_cell(profile, base, get_arm(arm), 0)
         if cell.trained:
             where = f"profile {name}, arm {arm}"
@@ -42,7 +42,7 @@ def unexplained_lines(text):
     return bad
 
 
-@pytest.mark.parametrize("name", ["smoke", "micro", "integrate", "pretrained", "gpu", "paper"])
+@pytest.mark.parametrize("name", profile_names())
 def test_every_value_carries_the_papers_words_or_a_reason(name):
     assert unexplained_lines((PROFILE_DIR / f"{name}.yaml").read_text()) == []
 
@@ -53,7 +53,7 @@ def test_a_number_without_a_dot_is_a_number():
 
 
 def test_what_a_profile_says_of_a_base_wins_over_all_bases_and_loses_to_an_arm():
-    micro = load_profile("micro")
+    micro = load_profile("micro-slips")
 
     def rate(base, arm):
         return make_cell(micro, base, get_arm(arm), 0).spec["train"]["learning_rate"]
@@ -65,8 +65,26 @@ def test_what_a_profile_says_of_a_base_wins_over_all_bases_and_loses_to_an_arm()
 
 def test_table2_stands_on_the_base_in_the_role_of_the_papers():
     table2 = get_experiment("table2")
-    assert table2.bases(load_profile("micro")) == ["nano-s-hard"]
+    assert table2.bases(load_profile("micro")) == ["duo-s-hard"]
     assert table2.bases(load_profile("smoke")) == list(load_profile("smoke").bases)[:1]
+
+
+def test_every_control_of_gc2po_is_its_arm_but_for_one_setting():
+    default = get_method("gc2po").settings({"max_steps": 1}, seed=0, output_dir="x", where="")
+    for name in profile_names():
+        profile = load_profile(name)
+        base = get_experiment("gc2po").bases(profile)[0]
+        values = {
+            arm: make_cell(profile, base, get_arm(arm), 0).spec["train"]
+            for arm in get_experiment("gc2po").arms
+            if arm.startswith("gc2po")
+        }
+        assert len(values) == 7
+        for arm, own in values.items():
+            changed = {key for key in own | values["gc2po"] if own.get(key) != values["gc2po"].get(key)}
+            assert len(changed) == (arm != "gc2po"), (name, arm, changed)
+            assert all(own.get(key, getattr(default, key)) != values["gc2po"].get(key) for key in changed)
+        assert values["gc2po_perturbation_0"]["perturbation_size"] == 0
 
 
 def test_a_bare_value_would_be_caught():
@@ -101,7 +119,7 @@ def test_unknown_names_suggest_the_nearest():
 
 def test_a_registered_target_that_is_not_built_says_so():
     with pytest.raises(BadInput, match="not built yet; built: table1"):
-        get_experiment("figure8")
+        get_experiment("figure6")
 
 
 def test_all_tables_and_figures_of_the_paper_are_registered():
@@ -126,7 +144,7 @@ def test_every_claim_compares_arms_of_its_table():
 
 
 def test_a_profile_that_extends_another_differs_in_what_it_gives_alone():
-    micro, integrate = load_profile("micro"), load_profile("integrate")
+    micro, integrate = load_profile("micro-slips"), load_profile("integrate")
     assert integrate.train == micro.train
     assert integrate.evaluate == micro.evaluate
     assert integrate.bases["nano-s"] == micro.bases["nano-s"]

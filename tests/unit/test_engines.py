@@ -58,6 +58,23 @@ def test_greedy_completions_are_those_of_plain_generate(engine, requests):
         assert list(completion.token_ids) == plain[0, ids.shape[1] :].tolist()
 
 
+@pytest.mark.parametrize("seeds", ["sample", "batch"])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_no_completion_begins_with_a_forbidden_token_and_later_ones_may_hold_it(
+    tiny_model_dir, requests, seeds, temperature
+):
+    engine = TransformersEngine(str(tiny_model_dir), batch_size=12)
+    engine.seeds = seeds
+    free = drawn(engine, requests, temperature=temperature)
+    forbidden = free[0].token_ids[0]
+    found = drawn(engine, requests, temperature=temperature, forbidden_first=(forbidden,))
+    assert all(each.token_ids[0] != forbidden for each in found.values())
+    assert any(forbidden in each.token_ids[1:] for each in found.values())
+    if seeds == "sample" or temperature == 0:  # who did not begin with it is not disturbed
+        kept = [index for index, each in free.items() if each.token_ids[0] != forbidden]
+        assert [found[index] for index in kept] == [free[index] for index in kept]
+
+
 def test_noise_draws_from_the_softmax_and_never_what_a_filter_removed():
     scores = torch.tensor([[0.0, 1.0, 2.0, -float("inf")]]).repeat(6000, 1)
     drawn_tokens = _GumbelNoise(range(6000), torch.device("cpu"))(None, scores).argmax(dim=1)

@@ -3,7 +3,7 @@
 from repro.config import load_profile
 from repro.studies.bases import control_specs
 
-NANO = load_profile("micro").bases["nano-s"].spec
+NANO = load_profile("micro-slips").bases["nano-s"].spec
 VARIED = {"name", "parent", "slip", "tokens", "muon_lr", "adamw_lr", "seed"}
 
 

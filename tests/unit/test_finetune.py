@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 
 from repro.bases import finetune
 from repro.bases.finetune import Example, FinetuneSpec, batch_loss, make_batches, make_examples, make_finetuned, rate_at
+from repro.bases.keep import RECORD, WEIGHTS, is_whole
 from repro.errors import BadInput
 
 SPEC = {
@@ -174,12 +175,12 @@ def test_the_folder_is_whole_loadable_and_replaced_at_once(source, tmp_path):
     (out / "stale").write_text("old")
     record = make_finetuned(spec(mixed_examples=0), source, out)
     assert not (out / "stale").exists() and [path.name for path in out.parent.iterdir()] == ["out"]
-    assert json.loads((out / finetune.RECORD).read_text()) == record
-    assert finetune.is_whole(out) and not finetune.is_whole(source)
+    assert json.loads((out / RECORD).read_text()) == record
+    assert is_whole(out) and not is_whole(source)
     assert fresh(out).num_parameters() == record["parameters"] and AutoTokenizer.from_pretrained(out).chat_template
-    with (out / finetune.WEIGHTS).open("ab") as handle:
+    with (out / WEIGHTS).open("ab") as handle:
         handle.write(b"x")
-    assert not finetune.is_whole(out)
+    assert not is_whole(out)
 
 
 def test_a_failed_training_leaves_nothing_behind(source, tmp_path):

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import gcpo
-from gcpo import GCPOConfig, PaperGRPOConfig
+from gcpo import GC2POConfig, GCPOConfig, PaperGRPOConfig
 
 README = Path(gcpo.__file__).parent / "README.md"
 
@@ -21,4 +21,14 @@ def test_the_list_of_readings_names_every_switch_of_the_configuration_and_no_oth
 
 
 def test_the_readme_is_about_a_page() -> None:
-    assert len(README.read_text(encoding="utf-8").splitlines()) < 60
+    assert len(README.read_text(encoding="utf-8").splitlines()) < 75
+
+
+def test_the_list_of_gc2pos_readings_names_every_switch_of_its_configuration_and_no_other() -> None:
+    text = (README.parent / "gc2po" / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(\w+)`", text.split("## Readings")[1].split("Each has")[0])
+    inherited = {field.name for field in dataclasses.fields(PaperGRPOConfig)}
+    assert sorted(named) == sorted({field.name for field in dataclasses.fields(GC2POConfig)} - inherited)
+    for link in re.findall(r"\]\((.+?)\)", text):
+        assert (README.parent / "gc2po" / link).exists(), link
+    assert len(text.splitlines()) < 60

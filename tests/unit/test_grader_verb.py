@@ -87,6 +87,18 @@ def test_a_line_that_cannot_be_read_says_why_in_one_sentence(raw, why):
     assert "\n" not in str(caught.value)
 
 
+def test_what_else_a_line_must_have_may_be_no_text():
+    row = read_object(b'\xef\xbb\xbf{"prompt": [{"content": "a\\ud800"}], "n": 1}', (), others=("prompt",))
+    assert row == {"prompt": [{"content": "a\ufffd"}], "n": 1}
+    with pytest.raises(BadLine, match="prompt: missing"):
+        read_object(b"{}", (), others=("prompt",))
+
+
+def test_a_gold_that_is_no_text_is_refused_with_what_would_be_right():
+    with pytest.raises(ValueError, match="gold 7 is a int; want a column of texts, such as '7'"):
+        accuracy_reward(["p"], ["\\boxed{7}"], answer=[7])
+
+
 def test_an_answer_of_a_marked_solution_is_the_gold():
     assert usable_gold("#### 7") and not usable_gold("####")
     assert accuracy_reward(["p"] * 3, ["\\boxed{7}", "\\boxed{8}", "7"], answer=["#### 7"] * 3) == [1.0, 0.0, 0.0]

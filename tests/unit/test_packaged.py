@@ -13,7 +13,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from repro.bases import packaged
-from repro.bases.packaged import PACKAGED, ROUND_TRIPS, ensure_packaged, find_gguf, is_whole, packaged_path
+from repro.bases.keep import WEIGHTS, is_whole, weights_hash
+from repro.bases.packaged import PACKAGED, ROUND_TRIPS, ensure_packaged, find_gguf, packaged_path
 from repro.errors import BadInput
 
 NAME = "smollm2-135m-instruct"
@@ -94,14 +95,14 @@ def test_the_folder_is_named_by_everything_that_decides_it(monkeypatch, tmp_path
 
 
 def test_a_folder_is_whole_only_with_the_weights_its_record_names(tmp_path):
-    assert not is_whole(tmp_path / "none")
-    (tmp_path / packaged.WEIGHTS).write_bytes(b"weights")
-    assert not is_whole(tmp_path)
-    record = {"weights_sha256": packaged._sha256(tmp_path / packaged.WEIGHTS)}
+    assert not is_whole(tmp_path / "none", packaged.RECORD)
+    (tmp_path / WEIGHTS).write_bytes(b"weights")
+    assert not is_whole(tmp_path, packaged.RECORD)
+    record = {"weights_sha256": weights_hash(tmp_path)}
     (tmp_path / packaged.RECORD).write_text(json.dumps(record))
-    assert is_whole(tmp_path)
-    (tmp_path / packaged.WEIGHTS).write_bytes(b"other weights")
-    assert not is_whole(tmp_path)
+    assert is_whole(tmp_path, packaged.RECORD)
+    (tmp_path / WEIGHTS).write_bytes(b"other weights")
+    assert not is_whole(tmp_path, packaged.RECORD)
 
 
 def test_a_second_call_gives_the_same_folder_without_writing(folder):

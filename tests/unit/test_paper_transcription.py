@@ -118,6 +118,20 @@ def test_independent_values_are_joined_with_their_source():
     assert frame.loc[("R1-Distill-7B", "GCPO", AVERAGE)].independent_source == ""
 
 
+def test_gc2pos_table_is_second_hand_and_its_averages_are_over_six_suites():
+    frame = load_table("gc2po").set_index(["method", "benchmark"])
+    assert set(frame.model) == {"R1-Distill-7B"}
+    for method in ("GCPO", "L2T", "GC2PO"):
+        rows = frame.loc[method]
+        assert round(rows.value[rows.index != AVERAGE].mean(), 1) == rows.value[AVERAGE]
+        assert set(rows.index) == {*BENCHMARKS, "GSM8K", AVERAGE}
+    six = [frame.value["GC2PO", suite] for suite in (*BENCHMARKS, "GSM8K") if suite != "MATH500"]
+    assert 6 * 71.8 - sum(six) == pytest.approx(frame.value["GC2PO", "MATH500"])
+    assert frame.provenance["GC2PO", "MATH500"] == "derived"
+    gcpo = load_table("table1").query("model == 'R1-Distill-7B' and method == 'GCPO'").set_index("benchmark")
+    assert all(gcpo.printed[suite] == frame.printed["GCPO", suite] for suite in BENCHMARKS)
+
+
 def test_nobody_measured_gcpo_independently():
     frame = load_table("table1")
     assert frame[frame.method == "GCPO"].independent.isna().all()

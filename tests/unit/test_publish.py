@@ -1,18 +1,22 @@
 """Publishing: what is copied, what the ledger keeps, what is refused."""
 
 import csv
+import json
+import shutil
 
 import pytest
 
 from repro.cells.experiments import get_experiment
 from repro.cells.plan import plan_cells
 from repro.cells.run import Options
+from repro.cells.state import load_summary
 from repro.config import load_profile
 from repro.errors import BadInput
 from repro.files import write_json
 from repro.paths import results_dir
 from repro.reporting import publish as module
-from repro.reporting.publish import publish
+from repro.reporting.coverage import Coverage, count, take_over
+from repro.reporting.publish import fill_published, publish
 
 ARMS = ["base", "grpo"]
 
@@ -27,8 +31,15 @@ def tree(tmp_path, monkeypatch):
     return record
 
 
+def planned(profile, target="table1"):
+    return plan_cells(profile, get_experiment(target), seeds=1, arms=ARMS, bases=["duo-s-hard"])
+
+
 def finish(profile, target, *, dirty=False):
-    cells = plan_cells(profile, get_experiment(target), seeds=1, arms=ARMS, bases=["nano-s-hard"])
+    return finish_cells(planned(profile, target), dirty=dirty)
+
+
+def finish_cells(cells, *, dirty=False):
     for cell in cells:
         cell.folder.mkdir(parents=True, exist_ok=True)
         seconds = {"train": 2.0, "evaluate": 1.0}
@@ -39,8 +50,25 @@ def finish(profile, target, *, dirty=False):
     return {cell.id for cell in cells}
 
 
+def test_a_published_summary_carries_the_record_of_its_training(tree):
+    profile = load_profile("micro")
+    (trained,) = [cell for cell in finish(profile, "table1") if "__grpo__" in cell]
+    folder = results_dir("micro") / "runs" / trained
+    (folder / "metrics.jsonl").write_text('{"reward": 0.5, "completions/mean_length": 10.0}\n')
+    do(profile)
+    records = {path.parent.name: json.loads(path.read_text()) for path in cells_of(profile).glob("*/summary.json")}
+    batch = json.loads((folder / "config.json").read_text())["train"]
+    tokens = 10.0 * batch["per_device_train_batch_size"] * batch["gradient_accumulation_steps"]
+    assert records[trained]["training"] == {"reward": [0.5], "generated_tokens": tokens, "psi_retest": []}
+    assert sum("training" in record for record in records.values()) == 1
+
+
+def cells_of(profile):
+    return results_dir(profile.name, "published") / "cells"
+
+
 def published(profile):
-    return {path.name for path in (results_dir(profile.name, "published") / "cells").iterdir()}
+    return {path.name for path in cells_of(profile).iterdir()}
 
 
 def ledger():
@@ -49,7 +77,7 @@ def ledger():
 
 
 def do(profile, target="table1"):
-    return publish(profile, get_experiment(target), Options(seeds=1, arms=ARMS, bases=["nano-s-hard"]))
+    return publish(profile, get_experiment(target), Options(seeds=1, arms=ARMS, bases=["duo-s-hard"]))
 
 
 def test_a_newer_cell_takes_the_place_of_an_older_one_and_the_ledger_keeps_both(tree):
@@ -82,5 +110,52 @@ def test_dirty_trees_dirty_cells_and_empty_runs_are_refused(tree):
     tree["dirty"] = True
     with pytest.raises(BadInput, match="uncommitted changes"):
         do(profile)
-    with pytest.raises(BadInput, match="is not published"):
-        publish(load_profile("smoke"), get_experiment("table1"), Options())
+
+
+def test_planning_counts_what_todays_hash_covers_what_is_stale_and_what_is_missing(tree):
+    older, newer = load_profile("micro"), load_profile("micro", ["train.max_steps=3"])
+    finish(older, "table1")
+    do(older)
+    assert count(planned(older)) == Coverage(covered=2, stale=0, missing=0)
+    assert count(planned(newer)) == Coverage(covered=1, stale=1, missing=0)  # the base trains nothing
+    assert count(plan_cells(older, get_experiment("table1"), seeds=2, arms=ARMS, bases=["duo-s-hard"])).missing == 2
+
+
+def test_a_published_run_publishes_cell_by_cell_and_goes_on_elsewhere_without_running_anything_twice(
+    tree, monkeypatch, tmp_path
+):
+    profile, options = load_profile("micro"), Options(seeds=1, arms=ARMS, bases=["duo-s-hard"])
+    ran = []
+
+    def one_cell(profile, cells, options, finished):
+        """Fills the first cell that is missing and is then killed."""
+        todo = [cell for cell in cells if load_summary(cell) is None]
+        if not todo:
+            return "all"
+        ran.append(todo[0].id)
+        finish_cells(todo[:1])
+        finished(todo[0])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "fill", one_cell)
+    targets = [get_experiment("table1"), get_experiment("table2")]  # which share both cells
+    for number in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            fill_published(profile, targets, options)
+        assert published(profile) == set(ran) and len(ran) == number + 1
+        shutil.rmtree(results_dir(profile.name) / "runs")  # another machine: the ignored folder is gone
+    assert fill_published(profile, targets, options) == "all"
+    assert sorted(ran) == sorted(cell.id for cell in planned(profile)) and len(set(ran)) == len(ran)
+    assert {row["status"] for row in ledger().values()} == {"done"}
+
+
+def test_a_policy_that_a_search_still_needs_is_trained_again_where_its_weights_are_not(tree):
+    profile = load_profile("micro")
+    cells = plan_cells(profile, get_experiment("table3"), seeds=1, arms=["grpo", "grpo_mcts"])
+    policy, search = sorted(cells, key=lambda cell: "search" in cell.spec)
+    assert search.spec["policy"] == policy.id
+    finish_cells([policy])
+    publish(profile, get_experiment("table3"), Options(seeds=1, arms=["grpo"]))
+    shutil.rmtree(results_dir(profile.name) / "runs")
+    assert take_over(cells) == []
+    assert take_over([policy]) == [policy]

@@ -24,14 +24,19 @@ def questions(prompts=PROMPTS) -> list[SearchQuestion]:
     return [SearchQuestion(f"q{number}", prompt, 100 + number) for number, prompt in enumerate(prompts)]
 
 
-def run(policy, tiny_tokenizer, asked=None, **settings):
+def last_token(ids, ended):
+    return ids[-1] if ids and ended else None
+
+
+def run(policy, tiny_tokenizer, asked=None, answer_of=last_token, classes=list, **settings):
     config = MCTSConfig(**({"simulations": 8, "path_tokens": 12, "step_tokens": 5} | settings))
     return search(
         policy,
         questions() if asked is None else asked,
         config,
         delimiters=delimiter_ids(tiny_tokenizer, ";"),
-        answer_of=lambda ids, ended: ids[-1] if ids and ended else None,
+        answer_of=answer_of,
+        classes=classes,
     )
 
 
@@ -134,6 +139,19 @@ def test_equal_seeds_give_equal_trees_and_other_seeds_give_others(tiny_model, ti
         return [r.as_json() for r in run(Policy(tiny_model.eval(), eos=EOS), tiny_tokenizer, asked)]
 
     assert searched(0) == searched(0) != searched(1)
+
+
+def test_equal_answers_in_other_words_are_one_vote(policy, tiny_tokenizer):
+    def classes(answers):
+        return [None if answer is None else answer % 3 for answer in answers]
+
+    in_words = run(policy, tiny_tokenizer, simulations=12, classes=classes)
+    by_class = run(policy, tiny_tokenizer, simulations=12, answer_of=lambda *a: classes([last_token(*a)])[0])
+    apart = run(policy, tiny_tokenizer, simulations=12)
+    assert [(r.values, r.tree, r.leaves) for r in in_words] == [(r.values, r.tree, r.leaves) for r in by_class]
+    assert [classes(r.answers) for r in in_words] == [r.answers for r in by_class]
+    assert [classes([r.answer]) for r in in_words] == [[r.answer] for r in by_class]
+    assert any(a.values != b.values for a, b in zip(in_words, apart, strict=True))
 
 
 def test_a_result_survives_json(policy, tiny_tokenizer):

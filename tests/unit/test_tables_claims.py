@@ -8,10 +8,12 @@ from synthetic_cells import BASES, SUITES, make_cell, make_cells
 from test_tables import paper, spec
 
 from repro import stats, tables
+from repro.cells.experiments import get_experiment
+from repro.config import load_profile
 from repro.errors import BadInput
 from repro.paper import load_table
 from repro.stats.verdicts import DIRECTIONS, SIZES
-from repro.tables import AVERAGE, BaseRow, ClaimRow
+from repro.tables import AVERAGE, BaseRow, ClaimRow, table_spec
 from repro.tables.printed import Printed
 
 
@@ -202,3 +204,60 @@ def test_over_all_bases_the_size_is_judged_where_the_paper_has_one():
     claims = claims_of(built)
     assert claims["gvpo", "nano-m"].size_verdict is None
     assert claims["gvpo", "all"].size_verdict == claims["gvpo", "nano-s"].size_verdict
+
+
+def on_suites(*names):
+    """nano-s, whose GCPO gains over GRPO on the last suite alone, with one claim on the average of some suites."""
+    cells = [
+        make_cell("nano-s", arm, seed, effect=effect, seed_sd=0.001, k=32, greedy=True)
+        for seed in range(4)
+        for arm, effect in {"base": 0.0, "grpo": 0.1, "gcpo_expected": 0.1}.items()
+    ]
+    for cell in cells:
+        if cell["arm"] == "gcpo_expected":
+            last = cell["suites"][SUITES[-1]]
+            last["correct"] = [min(count + 4, 32) for count in last["correct"]]
+            last["avg_at_k"] = sum(last["correct"]) / (32 * last["n"])
+    claims = (ClaimRow("x", "GCPO above GRPO", "gcpo_expected", "grpo", primary=True, suites=names),)
+    return tables.build_table1(cells, spec(bases=spec().bases[:1], claims=claims), paper())
+
+
+def test_a_claim_on_some_suites_is_decided_by_their_average_and_has_no_size():
+    far = on_suites(SUITES[-1])
+    claim, row = claims_of(far)["x", "nano-s"], far.row("nano-s", "gcpo_expected", SUITES[-1])
+    assert claim.difference == row.versus and claim.direction == "supported" and claim.difference.value > 9
+    gain = far.row("nano-s", "grpo", SUITES[-1]).gain.value
+    assert claim.margin == pytest.approx(gain / 10) and claim.size is claim.size_verdict is None
+    assert "size" not in claim.p and claim.greedy is not None
+    both = claims_of(on_suites(*SUITES[-2:]))["x", "nano-s"]
+    assert both.difference.value == pytest.approx(claim.difference.value / 2, abs=2.0)
+    assert f"GCPO > GRPO, {SUITES[-1]} alone (primary)" in tables.to_markdown(far)
+
+
+def test_a_claim_on_suites_that_a_profile_lacks_is_not_tested():
+    none = on_suites()
+    assert {claim.direction for claim in none.claims} == {"not tested"}
+    assert "GCPO > GRPO, on suites not in this profile (primary)" in tables.to_markdown(none)
+
+
+def test_suites_of_a_claim_are_those_whose_names_end_so():
+    claims = {
+        profile: {c.id: c.suites for c in table_spec(load_profile(profile), get_experiment("gc2po"), "").claims}
+        for profile in ("micro", "pretrained", "smoke")
+    }
+    assert claims["micro"]["gc2po>grpo"] is None
+    assert "modten-far" in claims["micro"]["gc2po>grpo away"]
+    assert set(claims["pretrained"]["gc2po>gc2po_noncausal away"]) == {"words-reworded", "words-far"}
+    assert claims["smoke"]["gc2po>grpo away"] == ()
+
+
+def test_numbers_that_were_read_in_a_copy_are_marked_and_compared_on_the_cells_that_both_have():
+    printed = Printed(load_table("gc2po"))
+    gains = [sum(cell) / 5 for cell in ((3.6, 4.1, 3.1, 2.6, 3.5), (1.4, 1.5, 0.4, 0.3, 1.4))]  # over Table 1's base
+    assert printed.ratios("R1-Distill-7B", "GC2PO", "GRPO") == pytest.approx((gains[0] / gains[1],))
+    assert len(printed.ratios("R1-Distill-7B", "GRPO", "GRPO")) == 0
+    assert printed.misprints(["R1-Distill-7B"], ["GC2PO", "GRPO"]) == printed.second_hand(["R1-Distill-1.5B"]) == []
+    built = tables.build_table1([], table_spec(load_profile("paper"), get_experiment("gc2po"), ""), load_table("gc2po"))
+    text = tables.to_markdown(built)
+    assert "| 71.8 (second-hand) |" in text and "| 65.1 (+1.0) |" in text
+    assert "GCPO 70.9, L2T 71.1, GC2PO 71.8" in text

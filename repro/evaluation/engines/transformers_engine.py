@@ -17,6 +17,8 @@ from transformers import (
     MinPLogitsWarper,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    StoppingCriteria,
+    StoppingCriteriaList,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
@@ -26,7 +28,7 @@ from repro.bases.files import resolve_model
 from repro.bases.load import load_model, load_tokenizer
 from repro.device import decide, device_name
 from repro.errors import BadInput
-from repro.evaluation.engines import Completion, Request, SamplingSettings
+from repro.evaluation.engines import Completion, Request, SamplingSettings, Watch
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -44,6 +46,23 @@ class _GumbelNoise(LogitsProcessor):
         return scores.float() - noise.log()  # -log of an exponential variable is Gumbel; -inf stays out
 
 
+class _Watched(StoppingCriteria):
+    """Stops nothing: counts the rows that have ended and the tokens drawn, and tells `watch` after every step."""
+
+    def __init__(self, watch: Watch, stops: Sequence[int], rows: int, limit: int, device: torch.device) -> None:
+        self._watch, self._limit, self._step, self._tokens = watch, limit, 0, 0
+        self._stops = torch.tensor(stops, device=device)
+        self._running = torch.ones(rows, dtype=torch.bool, device=device)
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
+        self._step += 1
+        self._tokens += int(self._running.sum())
+        self._running &= ~torch.isin(input_ids[:, -1], self._stops)
+        running = int(self._running.sum())
+        self._watch(len(input_ids) - running + running * min(1.0, self._step / self._limit), self._tokens)
+        return torch.zeros_like(self._running)
+
+
 class TransformersEngine:
     """A folder or hub id that AutoModelForCausalLM loads, or a model that is loaded already.
 
@@ -52,6 +71,7 @@ class TransformersEngine:
     """
 
     name = "transformers"
+    watch: Watch | None = None
 
     def __init__(self, model: str, *, dtype: str = "auto", batch_size: int = 16, device: torch.device | None = None):
         folder = resolve_model(model)
@@ -115,15 +135,23 @@ class TransformersEngine:
                     max_new_tokens=settings.max_new_tokens,
                     eos_token_id=stops,
                     pad_token_id=pad,
+                    begin_suppress_tokens=list(settings.forbidden_first) or None,
                     **self._drawing(batch, settings),
                 ),
                 logits_processor=self._processors(batch, settings),
+                stopping_criteria=self._watching(len(batch), settings),
             )
         except torch.OutOfMemoryError:
             raise BadInput(
                 f"out of memory with {len(batch)} prompts of up to {width} tokens; pass a smaller --batch-size"
             ) from None
         return [_cut(row, set(stops)) for row in output[:, width:].tolist()]
+
+    def _watching(self, rows: int, settings: SamplingSettings) -> StoppingCriteriaList:
+        if self.watch is None:
+            return StoppingCriteriaList()
+        stops, limit = settings.stop_token_ids, settings.max_new_tokens
+        return StoppingCriteriaList([_Watched(self.watch, stops, rows, limit, self.device)])
 
     def _drawing(self, batch: Sequence[Request], settings: SamplingSettings) -> dict[str, Any]:
         """Who draws: nobody at temperature 0, torch for a batch with one seed, else the noise of `_processors`."""

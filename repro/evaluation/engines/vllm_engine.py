@@ -19,7 +19,7 @@ from repro.bases.files import resolve_model
 from repro.bases.load import load_tokenizer
 from repro.device import decide, device_name
 from repro.errors import BadInput
-from repro.evaluation.engines import Completion, Request, SamplingSettings
+from repro.evaluation.engines import Completion, Request, SamplingSettings, Watch
 
 DTYPES = ("float32", "bfloat16")
 GPU_MEMORY = 0.8  # "GPU memory utilization capped at 80%"
@@ -36,6 +36,7 @@ class VllmEngine:
     """A folder or hub id that vLLM loads, on the GPU if there is one."""
 
     name = "vllm"
+    watch: Watch | None = None
 
     def __init__(self, model: str, *, dtype: str = "auto", batch_size: int = 16, device: Any = None) -> None:
         if batch_size < 1:
@@ -89,6 +90,8 @@ class VllmEngine:
         """See `repro.evaluation.engines.Engine`. In the order in which completions finish."""
         from vllm.inputs import TokensPrompt
 
+        if settings.forbidden_first:
+            raise BadInput("engine 'vllm' cannot forbid a first token; want engine 'transformers' for that row")
         engine = self._llm.llm_engine
         unfinished = {str(place): place for place in range(len(requests))}
         for name, place in unfinished.items():

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from repro.data_folder import why_missing
 from repro.errors import BadInput
 from repro.grading import CodeProblem
 from repro.paths import benchmark_dir
@@ -247,8 +248,8 @@ def load_benchmark(benchmark: Benchmark, *, hub: bool = False, revision: str | N
         return _from_file(benchmark, folder / benchmark.file)
     if not hub:
         raise BadInput(
-            f"{benchmark.name}: no folder of benchmark files; set GCPO_DATA to one that holds {benchmark.file}, "
-            "or pass --hub-data (a table: SET=tasks.hub_data=true) to download it from the hub"
+            f"{benchmark.name}: no folder of benchmark files ({why_missing()}); set GCPO_DATA to one that "
+            f"holds {benchmark.file}, or pass --hub-data (a table: SET=tasks.hub_data=true) to download it from the hub"
         )
     return _from_hub(benchmark, revision)
 

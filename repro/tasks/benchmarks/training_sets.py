@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from repro.data_folder import why_missing
 from repro.errors import BadInput
 from repro.grading import usable_gold
 from repro.grading.extract import last_box
@@ -192,7 +193,8 @@ def _where_to_get(training_set: TrainingSet) -> str:
         if training_set.hub
         else ""
     )
-    return f"no folder of benchmark files; set GCPO_DATA to one that holds {training_set.file}{elsewhere}"
+    wanted = f"set GCPO_DATA to one that holds {training_set.file}{elsewhere}"
+    return f"no folder of benchmark files ({why_missing()}); {wanted}"
 
 
 def _loaded(

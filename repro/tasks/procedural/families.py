@@ -1,10 +1,12 @@
-"""Procedural arithmetic problems modulo 10 with worked solutions: families `rec`, `shop`, `lin`, `chain`.
+"""Procedural arithmetic problems modulo 10 with worked solutions: families `rec`, `shop`, `lin`, `chain`, and the first
+three in other words: `rep`, `bill`, `find`.
 
 A problem is a short program of steps `a?b=c`; the worked solution writes every step and then `#answer`. A step names
 the earlier step whose result it uses, so a solution can be rendered with slips that its later steps follow.
 
-Training and evaluation problems are disjoint by construction: a problem's key is a hash of its prompt alone, and the
-key decides the split. A generator redraws until its problem lies in the split asked for.
+Training and evaluation problems are disjoint by construction: a problem's key is a hash of what it asks, whatever its
+wording, the order of its items or a ten added (-3 is +7), and the key decides the split. A generator redraws until its
+problem lies in the split asked for.
 
 Does not: parse prompts, use numbers of more than one digit, or guarantee that two seeds give two problems.
 """
@@ -12,6 +14,7 @@ Does not: parse prompts, use numbers of more than one digit, or guarantee that t
 import functools
 import hashlib
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -46,7 +49,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Problem:
-    """A prompt with its worked solution. `key` is a hash of the prompt: equal problems have equal keys."""
+    """A prompt with its worked solution. `key` is `problem_key(prompt)`: equivalent problems have equal keys."""
 
     family: str
     level: str
@@ -155,12 +158,52 @@ _GENERATORS: dict[str, Callable[[str, random.Random], tuple[str, tuple[Step, ...
     "lin": _lin,
     "chain": _chain,
 }
-FAMILIES = tuple(_GENERATORS)
+
+
+@dataclass(frozen=True)
+class _Wording:
+    """Other words for a family's prompts: (pattern, replacement) pairs that lead there, and back."""
+
+    family: str
+    there: tuple[tuple[str, str], ...]
+    back: tuple[tuple[str, str], ...]
+
+
+_WORDINGS = {
+    "rep": _Wording(
+        "rec", ((r"rec (\d):(.*)@(\d)=", r"rep \3@\2:\1="),), ((r"rep (\d)@(.*):(\d)=", r"rec \3:\2@\1="),)
+    ),  # rep 2@*5,+2:6=
+    "bill": _Wording(
+        "shop",
+        ((r"(\d)( [a-z]+)", r"\2\1"), (r"shop ", r"bill @")),
+        ((r"bill @", r"shop "), (r" ([a-z]+)(\d)", r"\2 \1")),
+    ),  # bill @ cup5, jar8=
+    "find": _Wording(
+        "lin", ((r"solve (.*)=(\d)", r"find \2:\1="),), ((r"find (\d):(.*)=", r"solve \2=\1"),)
+    ),  # find 4:x+7-7=
+}
+FAMILIES = (*_GENERATORS, *_WORDINGS)
+REWORDED = {wording.family: name for name, wording in _WORDINGS.items()}  # a family's name in other words
+
+
+def _rewritten(prompt: str, rules: tuple[tuple[str, str], ...]) -> str:
+    for pattern, replacement in rules:
+        prompt = re.sub(pattern, replacement, prompt)
+    return prompt
+
+
+def canonical(prompt: str) -> str:
+    """What a prompt asks: plain words, items sorted, every subtraction written as the addition that equals it."""
+    word = prompt.partition(" ")[0]
+    prompt = _rewritten(prompt, _WORDINGS[word].back) if word in _WORDINGS else prompt
+    if prompt.startswith("shop "):
+        return f"shop {','.join(sorted(prompt[5:-1].split(',')))}="
+    return re.sub(r"-(\d)", lambda match: f"+{-int(match[1]) % 10}", prompt)
 
 
 def problem_key(prompt: str) -> str:
-    """Hash of a problem's content: 16 hexadecimal digits of the prompt's SHA-256."""
-    return hashlib.sha256(prompt.encode()).hexdigest()[:16]
+    """Hash of what a problem asks: 16 hexadecimal digits of the SHA-256 of its canonical form."""
+    return hashlib.sha256(canonical(prompt).encode()).hexdigest()[:16]
 
 
 def split_of(key: str) -> str:
@@ -177,8 +220,10 @@ def make_problem(family: str, level: str, seed: int, *, split: str = "train") ->
         if value not in known:
             raise ValueError(f"{name} is {value!r}; want one of {', '.join(known)}")
     rng = random.Random(f"{family}/{level}/{seed}/{split}")
+    wording = _WORDINGS.get(family)
     while True:
-        prompt, steps = _GENERATORS[family](level, rng)
+        prompt, steps = _GENERATORS[wording.family if wording else family](level, rng)
+        prompt = _rewritten(prompt, wording.there) if wording else prompt
         key = problem_key(prompt)
         if split_of(key) == split:
             solution, answer = work(steps)

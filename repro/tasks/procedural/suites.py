@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from repro.errors import BadInput
-from repro.tasks.procedural.families import LEVELS, Problem, make_problem
+from repro.tasks.procedural.families import FAMILIES, LEVELS, Problem, make_problem
 
+_TRIES = 5_000  # problems drawn in a row without a new one, after which a suite is taken to have no more
 TRAIN_FAMILIES = ("rec", "shop", "lin")
 
 
@@ -27,6 +28,8 @@ SUITES = {
     for suite in (
         Suite("modten-easy", "e", ("rec", "shop", "lin"), "2-4 steps, all families"),
         Suite("modten-medium", "m", ("rec", "shop", "lin"), "4-6 steps, all families"),
+        Suite("modten-hard", "h", ("rec", "shop", "lin"), "7-9 steps, all families"),
+        Suite("modten-reworded", "m", ("rep", "bill", "find"), "4-6 steps, all families in other words"),
         Suite("modten-hard-recshop", "h", ("rec", "shop"), "7-9 steps, rec and shop"),
         Suite("modten-hard-lin", "h", ("lin",), "7-9 steps, lin"),
         Suite("modten-far", "o", ("rec", "shop", "lin"), "10-13 steps, all families"),
@@ -35,8 +38,9 @@ SUITES = {
 }
 
 
-def load_suite(name: str, questions: int) -> list[Problem]:
-    """The first `questions` distinct problems of a suite, families in turn; a shorter suite begins a longer one.
+def load_suite(name: str, questions: int, skip: int = 0) -> list[Problem]:
+    """The first `questions` distinct problems of a suite after `skip` of them, families in turn; a shorter suite begins
+    a longer one.
 
     Raises BadInput on an unknown suite or a count below one.
     """
@@ -46,13 +50,18 @@ def load_suite(name: str, questions: int) -> list[Problem]:
         raise BadInput(f"suite {name}: {questions} questions asked; want at least 1")
     suite = SUITES[name]
     problems: dict[str, Problem] = {}
-    seed = 0
-    while len(problems) < questions:
+    seed = newest = 0
+    while len(problems) < skip + questions:
+        if seed - newest > _TRIES:
+            raise BadInput(
+                f"suite {name}: {skip + questions} questions asked; want at most {len(problems)}, all there are"
+            )
         family = suite.families[len(problems) % len(suite.families)]
         problem = make_problem(family, suite.level, seed, split="eval")
-        problems.setdefault(problem.key, problem)
+        if problem.key not in problems:
+            problems[problem.key], newest = problem, seed
         seed += 1
-    return list(problems.values())
+    return list(problems.values())[skip:]
 
 
 def training_problems(
@@ -60,11 +69,11 @@ def training_problems(
 ) -> Iterator[Problem]:
     """`count` training problems, families and levels in turn; equal arguments give equal problems.
 
-    Raises BadInput on an empty or unknown level; an unknown family raises ValueError when reached.
+    Raises BadInput on an empty or unknown level or family, at the first problem.
     """
-    unknown = [level for level in levels if level not in LEVELS]
-    if not levels or unknown:
-        raise BadInput(f"training levels are {list(levels)}; want some of {', '.join(LEVELS)}")
+    for what, given, known in (("levels", levels, LEVELS), ("families", families, FAMILIES)):
+        if not given or any(each not in known for each in given):
+            raise BadInput(f"training {what} are {list(given)}; want some of {', '.join(known)}")
     cells = [(family, level) for level in levels for family in families]
     for index in range(count):
         family, level = cells[index % len(cells)]

@@ -29,7 +29,7 @@ class ProceduralTasks:
 
     def questions(self, suite: str) -> Sequence[Question]:
         """See `TaskSet`."""
-        return [Question(p.key, p.prompt, p.answer) for p in load_suite(suite, self.spec.suites[suite])]
+        return [Question(p.key, p.prompt, p.answer) for p in load_suite(suite, self.spec.suites[suite], self.spec.skip)]
 
     def training_questions(self, base: str, seed: int, count: int) -> Sequence[Question]:
         """See `TaskSet`. The same for every base."""

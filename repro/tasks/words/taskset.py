@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.config import TaskSpec
+from repro.errors import BadInput
 from repro.tasks.encoding import stop_token_ids
 from repro.tasks.protocol import Question, Response, Verdict
 from repro.tasks.words.grading import final_answer, grade
 from repro.tasks.words.problem import WordProblem, chat_messages
-from repro.tasks.words.suites import SUITES, load_suite, training_problems
+from repro.tasks.words.suites import SUITES, load_suite, make_question, training_problems
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -31,10 +32,15 @@ class WordTasks:
 
     def questions(self, suite: str) -> Sequence[Question]:
         """See `TaskSet`."""
-        return [_question(problem) for problem in load_suite(suite, self.spec.suites[suite])]
+        wanted = self.spec.suites[suite]
+        if wanted < 1:
+            raise BadInput(f"suite {suite}: {wanted} questions asked; want at least 1")
+        return [_question(problem) for problem in load_suite(suite, wanted)]
 
     def training_questions(self, base: str, seed: int, count: int) -> Sequence[Question]:
-        """See `TaskSet`. The same for every base."""
+        """See `TaskSet`. The same for every base. Every family is looked at: a draw meets a wrong one by chance."""
+        for family in self.spec.train_families:
+            make_question(family, "train", seed, 0)
         return [_question(problem) for problem in training_problems(self.spec.train_families, seed, count)]
 
     def prompt(self, question: Question) -> list[dict[str, str]]:

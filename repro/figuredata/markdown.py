@@ -1,0 +1,74 @@
+"""A built figure as text: what the paper shows, what was measured, the verdict on each sentence, what to know."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from repro.figuredata.model import ALL, Decision, FigureData, Value
+from repro.paper.findings import markdown_table
+from repro.tables.words import NOTHING
+
+
+def to_markdown(figure: FigureData) -> str:
+    """The whole text of a figure, a section each."""
+    head = figure.head
+    name = head.id.removeprefix("figure")
+    commits = ", ".join(commit[:10] for commit in head.commits) + (" with uncommitted changes" if head.dirty else "")
+    provenance = f"{len(head.cells)} cells, {head.seeds} seeds; device {', '.join(head.devices)}; commit {commits}"
+    parts = [
+        f"# Figure {name}: {head.title} ({head.profile})",
+        *([f"**{head.stamp}**"] if head.stamp else []),
+        f"`{head.command}`",
+        figure.finding,
+        f"The paper: {head.paper}",
+        "## Measured",
+        points_markdown(figure),
+        "## Sentences and what was found",
+        decisions_markdown(figure),
+        "## Notes",
+        "\n".join(f"- {note}" for note in (*figure.notes, provenance)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def points_markdown(figure: FigureData) -> str:
+    """The points as a table: the keys that the figure shows."""
+    columns = {title: [_cell(row[key]) for row in figure.rows] for key, title in figure.shown.items()}
+    return markdown_table(pd.DataFrame(columns))
+
+
+def decisions_markdown(figure: FigureData) -> str:
+    """One row per sentence: its words, what is asked, what each base says, the verdict over all."""
+    rows = []
+    for name in dict.fromkeys(each.statement for each in figure.decisions):
+        own = [each for each in figure.decisions if each.statement == name]
+        rows.append(
+            {
+                "sentence": own[0].text + (" (primary)" if own[0].primary else ""),
+                "decided by": own[0].asks,
+                "measured": "; ".join(_found(each, len(own) > 1) for each in own if each.base != ALL),
+                "verdict": f"**{_last(own).verdict}**",
+            }
+        )
+    return markdown_table(pd.DataFrame(rows))
+
+
+def _last(own: Sequence[Decision]) -> Decision:
+    return next((each for each in own if each.base == ALL), own[0])
+
+
+def _found(decision: Decision, named: bool) -> str:
+    tests = {"p": decision.p, "Holm p": decision.holm}
+    shown = ", ".join(f"{name} {_p(value)}" for name, value in tests.items() if value is not None)
+    text = f"{decision.measured} ({shown})" if shown else decision.measured
+    return f"{decision.base}: {text}, {decision.verdict}" if named else text
+
+
+def _p(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.0005 else "< 0.001"
+
+
+def _cell(value: Value) -> str:
+    if value is None:
+        return NOTHING
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,291 @@
+"""Accuracy over one setting: Figure 4. Points with intervals over seeds, and tests of the curve's shape.
+
+Every point is an arm of a table and is measured as one (`repro.tables.measured`). Whether a best value is told from a
+flat curve is a test: permutations within seeds, and contrasts paired over seeds and questions.
+"""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from repro import stats
+from repro.cells.records import Experiment, Statement
+from repro.cells.state import read_metrics
+from repro.config import Profile
+from repro.figuredata.model import Decision, FigureData, Value, decide, figure_head, settled, withheld
+from repro.stats.verdicts import (
+    ALPHA,
+    CONTRADICTED,
+    EQUIVALENT,
+    NOT_TESTED,
+    REVERSED,
+    SUPPORTED,
+    UNDECIDED,
+    direction_verdict,
+)  # fmt: skip
+from repro.tables import check_cells, table_spec
+from repro.tables.measured import Measured
+from repro.tables.model import Estimate, in_points
+from repro.tables.words import signed
+
+BASE, REFERENCE, POINT = "base", "reference", "point"  # what a row is
+
+
+def measure(
+    profile: Profile, experiment: Experiment, cells: Sequence[dict[str, Any]], folder: Path, command: str
+) -> FigureData:
+    """The points of a sweep and the verdict on each sentence about it.
+
+    cells: summaries of finished cells; folder: where their metrics lie, by cell id. Raises BadInput for cells that
+    cannot be compared.
+    """
+    spec = table_spec(profile, experiment, command)
+    cells = sorted(cells, key=lambda cell: (cell["base"], cell["arm"], cell["seed"]))
+    check_cells(cells)
+    measured = Measured(cells, spec)
+    rows, decisions = [], []
+    for base in experiment.bases(profile):
+        rows += _rows(base, experiment, measured, folder)
+        curve = _Curve(base, experiment, measured)
+        decisions += [_TESTS[each.test.split()[0]](curve, each) for each in experiment.statements]
+    decisions = settled(decisions)
+    if not spec.p_values:
+        decisions = withheld(decisions, [each.id for each in experiment.statements if each.test == "flat"])
+    return FigureData(
+        head=figure_head(profile, experiment, cells, command),
+        rows=tuple(rows),
+        shown={
+            "base": "base", "arm": "arm", "series": "series", "value": experiment.sweep.setting, "ours": "avg@k",
+            "low": "low", "high": "high", "greedy": "greedy", "versus": f"minus {spec.reference}",
+            "mean_upsilon": "mean Upsilon", "seeds": "seeds",
+        },
+        finding=_finding(decisions),
+        decisions=decisions,
+        notes=_notes(experiment, measured),
+    )  # fmt: skip
+
+
+def _rows(base: str, experiment: Experiment, measured: Measured, folder: Path) -> list[dict[str, Value]]:
+    sweep, spec = experiment.sweep, measured.spec
+    alone = [(BASE, "", None, spec.base_arm), (REFERENCE, "", None, spec.reference)]
+    placed = [(POINT, series.title, value, arm) for series in sweep.series for value, arm in series.arms.items()]
+    rows = []
+    for kind, series, value, arm in (*alone, *placed):
+        ours, greedy = measured.score(base, arm), measured.score(base, arm, greedy=True)
+        versus = measured.difference(base, arm, spec.reference)
+        rows.append(
+            {
+                "base": base,
+                "kind": kind,
+                "series": series,
+                "setting": sweep.setting,
+                "value": value,
+                "arm": arm,
+                "searched_first": value in sweep.marked,
+                "paper_best": value is not None and value == sweep.best,
+                **_parts("ours", ours),
+                "greedy": greedy and greedy.value,
+                **_parts("versus", versus),
+                "mean_upsilon": _mean_upsilon(measured.group(base, arm), folder),
+                "seeds": len(measured.group(base, arm)),
+            }
+        )
+    return rows
+
+
+def _parts(name: str, estimate: Estimate | None) -> dict[str, float | None]:
+    prefix = "" if name == "ours" else f"{name}_"
+    ends = {f"{prefix}{end}": estimate and getattr(estimate, end) for end in ("low", "high", "se", "mdg")}
+    return {name: estimate and estimate.value, **ends}
+
+
+def _mean_upsilon(cells: Sequence[Mapping[str, Any]], folder: Path) -> float | None:
+    """Mean of Upsilon over a point's steps and seeds; None where no step has one."""
+    logged = [
+        row["upsilon/mean"] for cell in cells for row in read_metrics(folder / cell["cell_id"]) if "upsilon/mean" in row
+    ]
+    return fmean(logged) if logged else None
+
+
+class _Curve:
+    """The arms of a sweep on one base, and contrasts between them on the seeds that all of these have."""
+
+    def __init__(self, base: str, experiment: Experiment, measured: Measured) -> None:
+        self.base, self.sweep, self.measured = base, experiment.sweep, measured
+        self.lines = [
+            {value: arm for value, arm in series.arms.items() if measured.group(base, arm)}
+            for series in self.sweep.series
+        ]
+
+    def learning(self, line: int = 0) -> dict[float | str, str]:
+        """The measured points at which rewards are learnt from."""
+        return {value: arm for value, arm in self.lines[line].items() if value not in self.sweep.void}
+
+    def contrast(self, weights: Mapping[str, float]) -> tuple[Estimate, float | None] | None:
+        """Σ weight x avg@k over arms, in points, and the p-value of its being within the margin.
+
+        None without common seeds.
+        """
+        spec, base = self.measured.spec, self.base
+        seeds = self.measured.seeds(base, *weights)
+        if not seeds:
+            return None
+        counts = {arm: self.measured.counts(base, arm, seeds=seeds) for arm in weights}
+        arms = [(weight, counts[arm]) for arm, weight in weights.items()]
+        known = self.measured.group(base, spec.base_arm) and seeds <= self.measured.seeds(base, spec.reference)
+        p = None
+        if known:
+            reference = self.measured.counts(base, spec.reference, seeds=seeds)
+            zero = self.measured.counts(base, spec.base_arm)
+            p = stats.contrast_equivalence_p(arms, reference, zero, spec.margin)
+        return in_points(stats.contrast(arms)), p
+
+    def pairs(self, line: int) -> list[tuple[str, Estimate, float | None]]:
+        """(names, difference, equivalence p) of every pair of points at which rewards are learnt from."""
+        found = []
+        for (one, a), (other, b) in itertools.combinations(self.learning(line).items(), 2):
+            compared = self.contrast({a: 1.0, b: -1.0})
+            if compared is not None:
+                found.append((f"{one} - {other}", *compared))
+        return found
+
+
+def _contrasted(curve: _Curve, statement: Statement, weights: Mapping[str, float]) -> Decision:
+    """Direction of a contrast, by its interval and the margin."""
+    found = curve.contrast(weights) if weights else None
+    if found is None:
+        return decide(statement, curve.base, NOT_TESTED, "not measured")
+    estimate, p = found
+    return decide(
+        statement,
+        curve.base,
+        direction_verdict(estimate.low, estimate.high, p),
+        f"{signed(estimate)} points",
+        estimate.p,
+    )
+
+
+def _difference(curve: _Curve, high: float | str | None, low: float | str | None) -> dict[str, float]:
+    """Weights of one point minus another; empty where one is missing or both are the same."""
+    line = curve.lines[0]
+    return {} if high == low or high not in line or low not in line else {line[high]: 1.0, line[low]: -1.0}
+
+
+def _start(curve: _Curve, statement: Statement) -> Decision:
+    return _contrasted(curve, statement, _difference(curve, curve.sweep.best, min(curve.sweep.series[0].arms)))
+
+
+def _end(curve: _Curve, statement: Statement) -> Decision:
+    return _contrasted(curve, statement, _difference(curve, curve.sweep.best, max(curve.sweep.series[0].arms)))
+
+
+def _rise(curve: _Curve, statement: Statement) -> Decision:
+    rising = {value: arm for value, arm in curve.learning().items() if value <= curve.sweep.best}
+    if len(rising) < 2:
+        return decide(statement, curve.base, NOT_TESTED, "fewer than two such values were run")
+    return _contrasted(curve, statement, dict(zip(rising.values(), stats.trend_weights(list(rising)), strict=True)))
+
+
+def _best(curve: _Curve, statement: Statement) -> Decision:
+    """The paper's best value against every other one, Holm-corrected over these."""
+    others = [value for value in curve.lines[0] if value != curve.sweep.best]
+    found = [(value, curve.contrast(_difference(curve, curve.sweep.best, value))) for value in others]
+    found = [(value, *each) for value, each in found if each is not None]
+    if not found:
+        return decide(statement, curve.base, NOT_TESTED, "not measured")
+    holm = stats.holm([estimate.p for _, estimate, _ in found])
+    leads = [(value, estimate.value, p < ALPHA) for (value, estimate, _), p in zip(found, holm, strict=True)]
+    below = [lead > 0 and told for _, lead, told in leads]
+    above = [str(value) for value, lead, told in leads if lead < 0 and told]
+    if all(below):
+        word = SUPPORTED
+    elif above:
+        word = REVERSED
+    else:
+        word = EQUIVALENT if _all_equivalent(p for _, _, p in found) else UNDECIDED
+    top = min(found, key=lambda each: each[1].value)
+    text = f"above {sum(below)} of {len(found)} values" + (f", below {', '.join(above)}" if above else "")
+    shown = f"{text}; smallest lead {signed(top[1])} over {top[0]}"
+    return decide(statement, curve.base, word, shown, max(holm))
+
+
+def _flat(curve: _Curve, statement: Statement) -> Decision:
+    line, measured = curve.learning(), curve.measured
+    seeds = measured.seeds(curve.base, *line.values()) if line else set()
+    if len(line) < 2 or not seeds:
+        return decide(statement, curve.base, NOT_TESTED, "fewer than two such values were run")
+    scores = np.array(
+        [
+            np.mean([suite.rates.mean(axis=-1) for suite in measured.counts(curve.base, arm, seeds=seeds)], axis=0)
+            for arm in line.values()
+        ]
+    )  # [values, seeds]
+    p = stats.flat_p(scores.T, rng=np.random.default_rng(0))
+    if p is not None and p < ALPHA:
+        word = SUPPORTED
+    else:
+        word = EQUIVALENT if _all_equivalent(each for *_, each in curve.pairs(0)) else UNDECIDED
+    means = dict(zip(line, 100 * scores.mean(axis=1), strict=True))
+    high, low = max(means, key=means.get), min(means, key=means.get)
+    text = f"means from {means[low]:.1f} (at {low}) to {means[high]:.1f} (at {high}), {len(seeds)} seeds"
+    return decide(statement, curve.base, word, text + ("" if len(seeds) > 1 else ": no test with one"), p)
+
+
+def _control(curve: _Curve, statement: Statement) -> Decision:
+    """First line minus second, averaged over the values that both have."""
+    ours, control = curve.learning(0), curve.learning(1)
+    common = [value for value in ours if value in control]
+    share = 1 / len(common) if common else 0.0
+    weights = {ours[value]: share for value in common} | {control[value]: -share for value in common}
+    return _contrasted(curve, statement, weights)
+
+
+def _negligible(curve: _Curve, statement: Statement) -> Decision:
+    pairs = curve.pairs(int(statement.test.split()[1]))
+    if not pairs:
+        return decide(statement, curve.base, NOT_TESTED, "not measured")
+    holm = stats.holm([estimate.p for _, estimate, _ in pairs])
+    within = [p is not None and p < ALPHA for *_, p in pairs]
+    if all(within):
+        word = SUPPORTED
+    else:
+        differ = any(p < ALPHA and not near for p, near in zip(holm, within, strict=True))
+        word = CONTRADICTED if differ else UNDECIDED
+    return decide(statement, curve.base, word, ", ".join(f"{name} {signed(e)}" for name, e, _ in pairs), min(holm))
+
+
+def _all_equivalent(p_values) -> bool:
+    return all(p is not None and p < ALPHA for p in p_values)
+
+
+_TESTS: dict[str, Callable[[_Curve, Statement], Decision]] = {
+    "rise": _rise, "start": _start, "end": _end, "best": _best, "flat": _flat, "control": _control,
+    "negligible": _negligible,
+}  # fmt: skip
+
+
+def _finding(decisions: Sequence[Decision]) -> str:
+    """The primary verdicts as one sentence."""
+    said = [f"{each.statement}: {each.verdict}" for each in decisions if each.primary]
+    return "; ".join(said)
+
+
+def _notes(experiment: Experiment, measured: Measured) -> tuple[str, ...]:
+    spec = measured.spec
+    margins = [
+        f"{abs(spec.margin * gain.value):.1f} points on {base.id}"
+        for base in spec.bases
+        if (gain := measured.difference(base.id, spec.reference, spec.base_arm))
+    ]
+    share = f"{100 * spec.margin:g} % of {spec.reference}'s gain over the base"
+    notes = [
+        "Intervals are 95 %, over seeds, questions and samples, on the average of the suites.",
+        f"Margin of equivalence: {share}" + (f": {', '.join(margins)}." if margins else "."),
+        f"Everything but {experiment.sweep.setting} is equal along a line.",
+    ]
+    missing = [arm for arm in experiment.sweep.arms if not any(measured.group(base.id, arm) for base in spec.bases)]
+    return (*notes, f"Not run: {', '.join(missing)}.") if missing else tuple(notes)

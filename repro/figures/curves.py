@@ -1,0 +1,48 @@
+"""The picture of training curves: held-out accuracy over compute, points and fitted sigmoids."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from repro.cells.records import CURVE
+from repro.figuredata.curves import FIT, POINT
+from repro.figuredata.model import FigureData
+from repro.figures import FAINT, heading, look_of, new_figure, settle, style
+from repro.stats.curves import sigmoid
+
+
+def draw(figure_data: FigureData) -> Figure:
+    """One row of panels per base, one panel per unit of compute. Lines: fitted sigmoids; dots: avg@k, mean of seeds."""
+    head = figure_data.head
+    units = list(dict.fromkeys(row["unit"] for row in figure_data.rows))
+    bases = list(dict.fromkeys(row["base"] for row in figure_data.rows))
+    arms = list(dict.fromkeys(row["arm"] for row in figure_data.rows))
+    with style():
+        figure = new_figure(1.6 + 4.2 * len(units), 1.2 + 3.2 * len(bases))
+        grid = figure.subplots(len(bases), len(units), sharey=True, squeeze=False)
+        for line, base in zip(grid, bases, strict=True):
+            for axes, unit in zip(line, units, strict=True):
+                for arm in arms:
+                    own = [r for r in figure_data.rows if (r["base"], r["unit"], r["arm"]) == (base, unit, arm)]
+                    points = [row for row in own if row["kind"] == POINT]
+                    looks = look_of(arm.removesuffix(CURVE))
+                    axes.plot(
+                        [row["compute"] for row in points], [row["accuracy"] for row in points], linestyle="none",
+                        markersize=5, mec="white", mew=0.6, label=points[0]["title"] if points else None, **looks,
+                    )  # fmt: skip
+                    for row in own:
+                        if row["kind"] == FIT:
+                            x = np.linspace(0, max(point["compute"] for point in points), 200)
+                            values = (row["start"], row["ceiling"], row["midpoint"], row["steepness"])
+                            axes.plot(x, sigmoid(x, *values), color=looks["color"], linewidth=1.3)
+                            if row["midpoint"] <= x[-1]:
+                                axes.axvline(row["midpoint"], color=looks["color"], linewidth=0.8, linestyle=":")
+                axes.axhline(points[0]["accuracy"], color=FAINT, linewidth=1, linestyle=(0, (3, 2)))
+                axes.set_xlabel(unit)
+            line[0].set_ylabel(f"{base}\navg@k on held-out questions, percent")
+        handles, labels = grid[0][0].get_legend_handles_labels()
+        figure.legend(
+            handles, [f"{each} (dotted: its midpoint)" for each in labels], loc="outside lower center", ncols=2
+        )
+        heading(figure, f"{head.title}. {figure_data.finding} ({head.profile})", head.stamp)
+        settle(figure)
+    return figure

@@ -1,0 +1,165 @@
+"""The generated blocks of results/README.md and repro/README.md: every published table with what it says, and costs."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from repro.config import PROFILE_DIR, load_profile
+from repro.files import read_json
+from repro.paths import REPO_ROOT, results_dir
+from repro.reporting.publish import LEDGER
+from repro.reporting.published import Published, link, profiles, published
+from repro.reporting.record import notebook_name
+from repro.tables import headline_markdown
+from repro.tables.claim_text import claims_markdown
+from repro.tables.finding import sentences
+from repro.tables.words import target_name
+
+RESULTS = REPO_ROOT / "results" / "README.md"
+SUITE = REPO_ROOT / "repro" / "README.md"
+_WANTED = {"all right": "90.0", "mixed as sampled": "vote - 5", "all wrong": "one sample - 5"}
+_ESTIMATORS = ("spearman_within", "bias", "variance", "gradient_cosine", "cost")
+
+
+def blocks() -> dict[str, str]:
+    """Of results/README.md."""
+    names = profiles()
+    return {
+        "tables": "\n\n".join(_profile(name) for name in names),
+        "bases": "\n\n".join(_bases(name) for name in names if _file(name, "bases_quality.md").exists()),
+        "integration": "\n\n".join(_acceptance(name) for name in names if _file(name, "acceptance.csv").exists()),
+        "estimators": "\n\n".join(_estimators(name) for name in names if _file(name, "estimators.csv").exists()),
+    }
+
+
+def cost_blocks() -> dict[str, str]:
+    """Of repro/README.md: seconds per cell of every profile, and a step of each form beside GRPO's."""
+    names = profiles()
+    steps = [(name, results_dir(name, "published") / "bench" / "overhead.json") for name in names]
+    return {
+        "cost": "\n\n".join(text for name in names if (text := cell_seconds(name))),
+        "steps": "\n\n".join(_steps(name, path) for name, path in steps if path.exists()),
+    }
+
+
+def _profile(name: str) -> str:
+    title = f": {load_profile(name).title}" if (PROFILE_DIR / f"{name}.yaml").exists() else ""
+    return "\n\n".join([f"## Profile `{name}`{title}", *(_section(each) for each in published(name))])
+
+
+def _section(made: Published) -> str:
+    """One table or figure: what it says, its numbers, its claims folded, its picture, where the rest is."""
+    head = made.head
+    parts = [f"### {target_name(made.target)}" + (f": {head['title']}" if head else "")]
+    if made.figure:
+        parts.append(f"- **{made.figure.get('finding', '')}**")
+    if made.table:
+        parts += ["\n".join(f"- {each}" for each in sentences(made.table)), headline_markdown(made.table).strip()]
+        if made.table.claims:
+            claims = "\n".join(claims_markdown(made.table)).strip()
+            parts.append(f"<details><summary>Claims and verdicts</summary>\n\n{claims}\n\n</details>")
+    parts += [f"![{path.stem}]({link(path, RESULTS)})" for path in made.pictures[:1]]
+    more = [f"[whole]({link(made.text, RESULTS)})"]
+    notebook = REPO_ROOT / "notebooks" / notebook_name(made.target, made.profile)
+    more += [f"[notebook]({link(notebook, RESULTS)})"] if notebook.exists() else []
+    more += [f"[{path.stem}]({link(path, RESULTS)})" for path in made.pictures[1:]]
+    command = f" Again: `{head['command']}`." if head else ""
+    return "\n\n".join([*(part for part in parts if part), ", ".join(more) + "." + command])
+
+
+def _file(profile: str, name: str) -> Path:
+    return results_dir(profile, "published") / "tables" / name
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as handle:
+        return list(csv.DictReader(handle))
+
+
+def _bases(profile: str) -> str:
+    """Tables of what the bases can do; small titles, because they stand inside a section."""
+    text = _file(profile, "bases_quality.md").read_text(encoding="utf-8").strip()
+    return f"### Profile `{profile}`\n\n{text}"
+
+
+def _acceptance(profile: str) -> str:
+    """Whether the bases of a profile use what other candidates answered, as repro.studies.integration measured it."""
+    lines = [
+        "| base | eight answers shown | questions | one sample | majority vote | integrated | wanted |",
+        "|---|---|---:|---:|---:|---:|---|",
+    ]
+    path = _file(profile, "acceptance.csv")
+    for row in _rows(path):
+        if row["candidates"] in _WANTED:
+            values = " | ".join(f"{100 * float(row[key]):.1f}" for key in ("one_sample", "majority", "integrated"))
+            met = f"{_WANTED[row['candidates']]}: {'yes' if row['met'] == 'True' else 'no'}"
+            lines.append(f"| {row['base']} | {row['candidates']} | {row['questions']} | {values} | {met} |")
+    picture = path.parent.parent / "figures" / "acceptance.png"
+    shown = f"\n\n![accuracy over right answers shown]({link(picture, RESULTS)})" if picture.exists() else ""
+    return "\n".join(lines) + shown
+
+
+def _estimators(profile: str) -> str:
+    """One draw of each estimator of Upsilon against the mean of the literal form's redraws."""
+    path = _file(profile, "estimators.csv")
+    lines = [
+        "| estimator | rank correlation within a group | bias | variance | cosine of the gradient | cost, GRPO = 1 |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in _rows(path):
+        cells = [f"{float(row[key]):.3f}" if row[key] else "-" for key in _ESTIMATORS]
+        lines.append(f"| {row['estimator']} | {' | '.join(cells)} |")
+    picture = path.parent.parent / "figures" / "estimators.png"
+    shown = f"\n\n![agreement with the literal form over cost]({link(picture, RESULTS)})" if picture.exists() else ""
+    return f"Profile `{profile}`:\n\n" + "\n".join(lines) + shown
+
+
+def cell_seconds(profile: str, rows: Sequence[dict[str, str]] | None = None) -> str:
+    """Seconds of one cell (training + evaluation) per arm and base, means over seeds; empty without cells.
+
+    rows: of the ledger's columns; by default the published cells of the profile.
+    """
+    if rows is None:
+        rows = [row for row in _rows(LEDGER) if (row["profile"], row["status"]) == (profile, "done")]
+    if not rows:
+        return ""
+    bases = list(dict.fromkeys(row["base"] for row in rows))
+    lines = [f"| seconds of a cell | {' | '.join(bases)} |", "|---|" + "---:|" * len(bases)]
+    for arm in dict.fromkeys(row["arm"] for row in rows):
+        cells = []
+        for base in bases:
+            own = [row for row in rows if (row["arm"], row["base"]) == (arm, base)]
+            means = [fmean(float(row[f"{part}_seconds"]) for row in own) for part in ("train", "evaluate") if own]
+            cells.append(" + ".join(f"{each:.0f}" for each in means) or "-")
+        lines.append(f"| {arm} | {' | '.join(cells)} |")
+    hours = sum(float(row["train_seconds"]) + float(row["evaluate_seconds"]) for row in rows) / 3600
+    memory = max(float(row["peak_mib"]) for row in rows)
+    machines = ", ".join(dict.fromkeys(f"{row['cpu']} ({row['device']})" for row in rows))
+    lines += [
+        "",
+        f"Profile `{profile}`: {len(rows)} cells, {hours:.1f} hours of work on {machines}; the largest process took "
+        f"{memory:.0f} MiB. Training + evaluation, means over seeds; two cells side by side.",
+    ]
+    return "\n".join(lines)
+
+
+def _steps(profile: str, path: Path) -> str:
+    """A step of each form beside a GRPO step, per length of completions."""
+    rows = read_json(path, "overhead record")["rows"]
+    columns = sorted({(row["n"], row["length"]) for row in rows})
+    lines = [
+        f"| a step, GRPO = 1 [95 %] | {' | '.join(f'n = {n}, {length:.0f} tokens' for n, length in columns)} |",
+        "|---|" + "---:|" * len(columns),
+    ]
+    for form in dict.fromkeys(row["form"] for row in rows):
+        found = {(row["n"], row["length"]): row for row in rows if row["form"] == form}
+        cells = [_ratio(found.get(each)) for each in columns]
+        lines.append(f"| {form} | {' | '.join(cells)} |")
+    where = f"profile `{profile}`, [all of it]({link(path, SUITE)}); `python -m repro bench overhead`"
+    return "\n".join([*lines, "", f"Processor seconds of one optimizer step, {where}."])
+
+
+def _ratio(row: dict[str, Any] | None) -> str:
+    return "-" if row is None else f"{row['ratio']:.2f} [{row['ratio_ci'][0]:.2f}, {row['ratio_ci'][1]:.2f}]"

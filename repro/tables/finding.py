@@ -1,0 +1,132 @@
+"""What a table says, in words: one line for a picture's title, and sentences with the numbers behind them.
+
+Every word follows from the verdicts of the table's claims, and every number is one of its estimates. Pure.
+"""
+
+from collections.abc import Sequence
+
+from repro.stats.verdicts import CONTRADICTED, EQUIVALENT, NOT_TESTED, REVERSED, SUPPORTED, UNDECIDED
+from repro.tables.claims import ALL
+from repro.tables.model import AVERAGE, ClaimResult, Row, Table1
+from repro.tables.spec import RATIO
+from repro.tables.words import readings, signed, size, target_name
+
+_SAYS = {  # direction over all bases -> words between the two arms: one arm in front, several
+    SUPPORTED: ("beats", "beat"),
+    EQUIVALENT: ("equals", "equal"),
+    REVERSED: ("falls behind", "fall behind"),
+    UNDECIDED: ("is not told apart from", "are not told apart from"),
+}
+
+
+def finding(table: Table1) -> str:
+    """One line: what became of the primary claims, over all bases, e.g. `GCPO mc is not told apart from GRPO`."""
+    primary = [claim for claim in overall(table) if claim.primary]
+    parts = []
+    for direction, words in _SAYS.items():
+        found = [claim for claim in primary if claim.direction == direction]
+        better, worse = ([table.head.arms[name] for name in dict.fromkeys(names)] for names in (
+            [claim.better for claim in found], [claim.worse for claim in found],
+        ))  # fmt: skip
+        if found and len(better) * len(worse) == len(found):  # every one against every other
+            parts.append(f"{joined(better)} {words[len(better) > 1]} {joined(worse)}")
+        else:
+            parts += [f"{table.head.arms[c.better]} {words[0]} {table.head.arms[c.worse]}" for c in found]
+    return "; ".join(parts) or "nothing is compared yet"
+
+
+def question(table: Table1) -> str:
+    """What the primary claims of the table ask, e.g. `Table 1: do GCPO expected and GCPO mc beat GRPO?`"""
+    primary = [claim for claim in overall(table) if claim.primary]
+    if not primary:
+        return f"{target_name(table.head.id)}: {table.head.title}"
+    better, worse = ([table.head.arms[name] for name in dict.fromkeys(getattr(claim, side) for claim in primary)]
+                     for side in ("better", "worse"))  # fmt: skip
+    verb = "do" if len(better) > 1 else "does"
+    return f"{target_name(table.head.id)}: {verb} {joined(better)} beat {joined(worse)}?"
+
+
+def overall(table: Table1) -> list[ClaimResult]:
+    """The claims of the table over all its bases."""
+    return [claim for claim in table.claims if claim.base == ALL]
+
+
+def sentences(table: Table1) -> list[str]:
+    """The verdict in sentences: primary claims with their differences, their sizes beside the paper's, what GRPO and
+    the best arm gain. Markdown; empty for a table that compares nothing yet.
+    """
+    primary = [claim for claim in overall(table) if claim.primary and claim.direction != NOT_TESTED]
+    if not primary:
+        return []
+    parts = [_differences(table, claim) for claim in primary]
+    return [
+        f"**{finding(table)}**: {'; '.join(parts)} (points of {table.head.outcome}, 95 % intervals).",
+        *_sizes(table, primary),
+        *_gains(table),
+    ]
+
+
+def joined(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def span(values: Sequence[float], digits: int = 1) -> str:
+    """`1.2`, or `1.2 to 3.4`."""
+    low, high = f"{min(values):.{digits}f}", f"{max(values):.{digits}f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def gain_row(table: Table1, base: str, arm: str) -> Row | None:
+    """The average of an arm if it was measured."""
+    row = table.row(base, arm)
+    return row if row.gain else None
+
+
+def _differences(table: Table1, claim: ClaimResult) -> str:
+    arms = table.head.arms
+    own = [each for each in table.claims if each.claim == claim.claim and each.base != ALL and each.difference]
+    shown = ", ".join(f"{signed(each.difference)} on `{each.base}`" for each in own)
+    return f"{arms[claim.better]} minus {arms[claim.worse]} {shown}, {claim.direction}"
+
+
+def _sizes(table: Table1, primary: Sequence[ClaimResult]) -> list[str]:
+    """Ours beside the paper's, per scale of the claims; nothing where the paper prints no size."""
+    names = {claim.claim for claim in primary}
+    found = [each for each in table.claims if each.claim in names and each.base != ALL and each.size]
+    found = [each for each in found if each.size.printed]
+    if not found:
+        return []
+    against = sum(each.size_verdict == CONTRADICTED for each in found)
+    if any(each.size.scale != RATIO for each in found):
+        parts = [
+            f"without {table.head.arms[each.worse].rpartition('w/o ')[2]} the paper loses "
+            f"{readings(each.size.scale, each.size.printed)} of the gain, here {size(each.size)}"
+            for each in found
+        ]
+        text = "; ".join(parts)
+        return [f"{text[0].upper()}{text[1:]}: {against} of {len(found)} contradict the paper's size."]
+    paper = [value for each in found for value in each.size.printed]
+    ours = [each.size.value for each in found]
+    arms = table.head.arms
+    better, worse = (joined([arms[n] for n in dict.fromkeys(getattr(c, side) for c in found)])
+                     for side in ("better", "worse"))  # fmt: skip
+    return [
+        f"The gain of {better} is {span(paper)} times that of {worse} in the paper and {span(ours, 2)} times here; "
+        f"{against} of {len(found)} comparisons contradict the paper's size."
+    ]
+
+
+def _gains(table: Table1) -> list[str]:
+    """What the reference gains, and which arm has the highest average on each base."""
+    head = table.head
+    rows = [row for row in table.rows if row.suite == AVERAGE and row.gain]
+    reference = [row.gain.value for row in rows if row.arm == head.reference]
+    if not reference:
+        return []
+    best = {base: max((r for r in rows if r.base == base), key=lambda r: r.gain.value) for base in head.bases
+            if any(r.base == base for r in rows)}  # fmt: skip
+    leaders = list(dict.fromkeys(head.arms[row.arm] for row in best.values()))
+    where = "on every base" if len(leaders) == 1 and len(best) > 1 else "here"
+    lead = f"the highest average {where} is that of {joined(leaders)}"
+    return [f"{head.arms[head.reference]} gains {span(reference)} points over its base; {lead}."]

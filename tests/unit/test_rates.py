@@ -1,0 +1,56 @@
+"""The rule that picks a learning rate, and the grid's registration."""
+
+import pytest
+
+from repro.cells.experiments import get_arm, get_experiment
+from repro.cells.plan import DEVELOPMENT_SEED, plan_cells
+from repro.config import TaskSpec, load_profile
+from repro.errors import BadInput
+from repro.figuredata.rates import pick
+from repro.tasks.build import make_taskset
+
+RATES = get_experiment("rates")
+
+
+@pytest.mark.parametrize(
+    ("scores", "base", "expected"),
+    [
+        ({0.5: [0.40, 0.41], 1.0: [0.44, 0.43], 2.0: [0.42, 0.40]}, 0.2, 1.0),
+        ({0.5: [0.40, 0.41], 1.0: [0.50, 0.10], 2.0: [0.20, 0.19]}, 0.2, 0.5),  # a seed below the base rules a rate out
+        ({0.5: [0.430, 0.431], 1.0: [0.433, 0.434]}, 0.2, 0.5),  # half a point is a tie, and the lower rate wins it
+        ({0.5: [0.10, 0.30], 1.0: [0.05, 0.06]}, 0.2, None),
+    ],
+)
+def test_the_rule(scores, base, expected):
+    assert pick(scores, base) == expected
+
+
+def test_every_arm_of_the_grid_is_its_arm_at_another_rate():
+    profile = load_profile("micro")
+    cells = {cell.arm: cell for cell in plan_cells(profile, RATES, seeds=1)}
+    table = {cell.arm: cell for cell in plan_cells(profile, get_experiment("table1"), seeds=1)}
+    for series in RATES.sweep.series:
+        assert len(series.arms) == 5
+        for factor, arm in series.arms.items():
+            own, model = cells[arm].spec["train"], table[get_arm(arm).like].spec["train"]
+            assert own["learning_rate"] == factor * profile.train["learning_rate"]
+            assert {**own, "learning_rate": 0} == {**model, "learning_rate": 0}
+
+
+def test_no_table_has_the_seeds_or_questions_of_the_grid():
+    profile = load_profile("micro")
+    grid = plan_cells(profile, RATES, seeds=2)
+    assert {cell.seed for cell in grid} == {DEVELOPMENT_SEED, DEVELOPMENT_SEED + 1}
+    assert {cell.base for cell in grid} == {"duo-s"}
+    asked = [
+        {suite: {q.id for q in tasks.questions(suite)} for suite in profile.tasks.suites}
+        for spec in (grid[0].spec["tasks"], profile.tasks.model_dump())
+        for tasks in [make_taskset(TaskSpec.model_validate(spec))]
+    ]
+    for suite in profile.tasks.suites:
+        assert len(asked[0][suite]) == 40 and not asked[0][suite] & asked[1][suite]
+
+
+def test_tasks_without_development_questions_are_refused_in_one_line():
+    with pytest.raises(BadInput, match="rates needs development questions"):
+        plan_cells(load_profile("pretrained"), RATES)
