@@ -153,6 +153,7 @@ def evaluate_part(profile: Profile, cell: Cell, part: Part) -> None:
                 profile.evaluate,
                 seed=cell.seed,
                 path=path,
+                forbidden_first=cell.spec.get("forbidden_first"),
                 device=decide(profile.resources.device),
                 report=_say,
             )

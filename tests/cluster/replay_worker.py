@@ -60,12 +60,15 @@ def train(form: str, model_dir: str, output_dir: str, ranks: int, stop_after: in
             super().on_step_end(args, state, control)
 
     trainer_class, config_class, extra = FORMS[form]
+    accumulations = PROMPTS * GENERATIONS // (ROWS * ranks)
+    if form == "gvpo":  # several updates per rollout, each of all its groups: of a part, ranks would take other parts
+        extra = {**extra, "num_iterations": 2, "steps_per_generation": accumulations}
     config = config_class(
         output_dir=output_dir,
         use_cpu=True,
         num_generations=GENERATIONS,
         per_device_train_batch_size=ROWS,
-        gradient_accumulation_steps=PROMPTS * GENERATIONS // (ROWS * ranks),
+        gradient_accumulation_steps=accumulations,
         max_completion_length=LONGEST,
         max_steps=STEPS,
         learning_rate=RATE,
