@@ -172,11 +172,11 @@ class ClusterSpec(Strict):
     batch_of: Literal["completions", "prompts"] = Field(
         "completions", description="what the paper's batch of 256 counts; prompts: num_generations times the work"
     )
-    layouts: dict[str, Layout]  # by base; `default` for those without a line of their own
+    layouts: dict[str, Layout]  # by base, or by arm@base; `default` for those without a line of their own
 
-    def layout(self, base: str) -> Layout:
-        """The layout of a base. Raises BadInput where there is none."""
-        found = self.layouts.get(base, self.layouts.get("default"))
+    def layout(self, base: str, arm: str) -> Layout:
+        """The layout of an arm on a base. Raises BadInput where there is none."""
+        found = self.layouts.get(f"{arm}@{base}", self.layouts.get(base, self.layouts.get("default")))
         if found is None:
             raise BadInput(f"cluster.layouts names no layout for base {base!r}; add one, or one under 'default'")
         return found

@@ -120,7 +120,7 @@ def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
         spec["forbidden_first"] = profile.evaluate.direct_start
     if profile.cluster is not None:  # how a training is spread moves its rounding, and its batch
         cluster = profile.cluster
-        spec["cluster"] = {"ranks": cluster.ranks, **cluster.layout(base).model_dump()}
+        spec["cluster"] = {"ranks": cluster.ranks, **cluster.layout(base, arm.id).model_dump()}
     if arm.method == BENCH:
         if profile.bench is None:
             raise BadInput(f"profile {profile.name} has no section 'bench'; arm {arm.id} needs one")
