@@ -44,4 +44,5 @@ points = pd.DataFrame(figure.rows)
 notes = "\n".join(f"- {note}" for note in figure.notes)
 again = f"`{figure.head.command}`; one setting changed: add `SET=train.max_steps=30`; fewer points: `ARMS=...`"
 display(Markdown(f"{notes}\n\n{again}"))
-points[list(figure.shown)].rename(columns=figure.shown)
+listed = points[points["kind"].isin(figure.listed)] if figure.listed else points
+listed[list(figure.shown)].rename(columns=figure.shown)

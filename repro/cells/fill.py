@@ -25,7 +25,7 @@ from repro.evaluation.draw import regrade_samples
 from repro.evaluation.policy import evaluate_policy, summaries
 from repro.evaluation.store import Sample, read_samples, replace_samples
 from repro.files import exclusive_lock, read_json, sha256_text, write_json
-from repro.methods.registry import INPUTS, SEARCH, get_method
+from repro.methods.registry import BENCH, INPUTS, SEARCH, get_method
 from repro.methods.run import Report, Training
 from repro.paths import cache_dir
 from repro.provenance import provenance
@@ -57,6 +57,8 @@ def run_cell(profile: Profile, cell: Cell, report: Report) -> None:
         with make_taskset(profile.tasks) as tasks:
             if cell.spec["method"] in _OF_A_POLICY:
                 result = _with_policy(profile, cell, tasks, base, device, report)
+            elif cell.spec["method"] == BENCH:
+                result = _step_cost(profile, cell, report)
             else:
                 result = _measure(profile, cell, tasks, base, device, report)
         write_json(folder / "summary.json", _head(profile, cell, weights, env) | result)
@@ -119,7 +121,7 @@ def _train(
     marker, target = cell.folder / _TRAINED, policy_dir(cell.id)
     if marker.exists() and target.is_dir() and weight_files(target):
         return read_json(marker, "record of the training")
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), time.process_time()
     method, values = get_method(cell.spec["method"]), cell.spec["train"]
     keeps = values.get("save_strategy") == "steps"
     checkpoints = cache_dir() / "checkpoints" / cell.id
@@ -141,10 +143,19 @@ def _train(
     )
     trained.model.save_pretrained(target)
     trained.tokenizer.save_pretrained(target)
-    record = {**trained.record, "wall_seconds": time.perf_counter() - started}
+    clocks = {"wall_seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - worked}
+    record = {**trained.record, **clocks}
     write_json(marker, record)
     shutil.rmtree(checkpoints, ignore_errors=True)  # the policy is whole
     return record
+
+
+def _step_cost(profile: Profile, cell: Cell, report: Report) -> dict[str, Any]:
+    """Measure what a step of GCPO's forms costs on the cell's base."""
+    started = time.perf_counter()
+    rows = resolve("repro.bench.overhead:bench_base")(profile, cell.base, report)
+    seconds = {"train": 0.0, "evaluate": time.perf_counter() - started}
+    return {"train": None, "suites": {}, "bench": rows, "seconds": seconds}
 
 
 def _with_policy(
@@ -211,6 +222,8 @@ def regrade_cell(profile: Profile, cell: Cell) -> dict[str, int]:
     Returns changed verdicts per suite.
     """
     summary = load_summary(cell)
+    if cell.spec["method"] == BENCH:
+        raise BadInput(f"cell {cell.id} measures cost and answers no question; name other arms")
     if cell.spec["method"] in _OF_A_POLICY:
         raise BadInput(f"cell {cell.id} holds answers of several kinds; delete it and run the target again")
     path, names = cell.folder / SAMPLES, list(profile.tasks.suites)

@@ -10,7 +10,7 @@ from repro.closure import code_hash
 from repro.config import Profile
 from repro.errors import BadInput
 from repro.evaluation.engines import ENGINES
-from repro.methods.registry import INPUTS, SEARCH, get_method
+from repro.methods.registry import BENCH, INPUTS, SEARCH, get_method
 from repro.provenance import lock_hash
 from repro.references import module_of
 from repro.tasks.build import task_module
@@ -20,6 +20,7 @@ CELL = ("repro.cells.fill",)
 SEARCH_CODE = ("repro.methods.search",)
 VALUE_CODE = ("repro.methods.search_value",)
 INPUTS_CODE = ("repro.methods.inputs",)
+BENCH_CODE = ("repro.bench.overhead",)
 _CONTEXTS = "gcpo_mc"  # the arm whose contexts, n and m the three inputs of Figure 6 have
 
 
@@ -31,6 +32,8 @@ def code_roots(profile: Profile, base: str, arm: Arm) -> tuple[str, ...]:
         roots |= {*SEARCH_CODE, *(VALUE_CODE if profile.search and profile.search.value == "value_model" else ())}
     elif arm.method == INPUTS:
         roots |= set(INPUTS_CODE)
+    elif arm.method == BENCH:
+        roots |= {*BENCH_CODE, *get_method("grpo").modules, *get_method("gcpo").modules}
     elif arm.method is not None:
         roots |= set(get_method(arm.method).modules)
     return tuple(sorted(roots))
@@ -66,7 +69,7 @@ def check_sweep(profile: Profile, experiment: Experiment) -> None:
 
 def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
     """The cell of one base, arm and seed, with its resolved specification."""
-    trained = arm.method not in (None, SEARCH, INPUTS)
+    trained = arm.method not in (None, SEARCH, INPUTS, BENCH)
     spec = {
         "profile": profile.name,
         "base": {name: base_identity(profile, name) for name in lineage(profile, base)},
@@ -83,6 +86,10 @@ def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
         "code": code_hash(code_roots(profile, base, arm)),
         "lock": lock_hash(),
     }
+    if arm.method == BENCH:
+        if profile.bench is None:
+            raise BadInput(f"profile {profile.name} has no section 'bench'; arm {arm.id} needs one")
+        spec |= {"bench": profile.bench.model_dump(), "train_arguments": profile.train}
     if arm.search is not None:
         policy = searched_cell(profile, base, arm, seed)
         spec |= {"policy": policy.id, "policy_trained": policy.trained}
@@ -133,6 +140,7 @@ def plan_cells(
         for base in experiment.bases(profile)
         if not bases or base in bases
         for arm in chosen
+        if seed == 0 or not arm.once
     ]
 
 

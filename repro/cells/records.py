@@ -27,6 +27,7 @@ class Arm:
     beside: str | None = None  # the search whose cell also holds this row
     paper_method: str | None = None  # the `method` label of the paper's row it stands beside
     like: str | None = None
+    once: bool = False  # one cell per base, whatever the number of seeds
 
 
 PRIMARY_OUTCOME = "avg@k"  # the average over suites of avg@k decides; greedy passes stand beside it without a verdict

@@ -41,6 +41,8 @@ def estimate_seconds(profile: Profile, cell: Cell) -> float:
         return scale * cost.search_seconds
     if "inputs" in cell.spec:
         return scale * _INPUTS_COST * cost.evaluate_seconds
+    if "bench" in cell.spec:
+        return scale * cost.bench_seconds
     train = cost.train_seconds * cost.arm_cost.get(cell.arm, 1.0) if cell.trained else 0.0
     return scale * (train + cost.evaluate_seconds)
 
@@ -95,6 +97,46 @@ def plan(profile: Profile, experiment: Experiment, options: Options) -> dict:
     Raises BadInput for whatever `run` would refuse.
     """
     cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
+    not_run = {name: ARMS[name].why_not for name in experiment.arms if not ARMS[name].built}
+    return {"target": experiment.id, **_estimate(profile, cells, options), "not_run": not_run}
+
+
+Targets = Sequence[tuple[Profile, Experiment]]  # tables and figures, each with its profile
+
+
+def plan_all(targets: Targets, options: Options) -> dict:
+    """The same for several targets, a shared cell once."""
+    parts = [_estimate(profile, cells, options) for profile, cells in _by_profile(targets, options)[0]]
+    return {
+        "target": "all",
+        **parts[0],
+        "cells": [row for part in parts for row in part["cells"]],
+        "bases": {name: seconds for part in parts for name, seconds in part["bases"].items()},
+        "work": sum(part["work"] for part in parts),
+        "seconds_wall": sum(part["seconds_wall"] for part in parts),
+        "not_run": {name: arm.why_not for name, arm in ARMS.items() if not arm.built},
+    }
+
+
+def _by_profile(targets: Targets, options: Options) -> tuple[list[tuple[Profile, list[Cell]]], dict[str, list[Cell]]]:
+    """(the cells of each distinct profile, each once; the cells of every target).
+
+    A target may have another profile's values under the same name. Raises BadInput for arms or bases, which belong to
+    one target.
+    """
+    if options.arms or options.bases:
+        raise BadInput("--arms and --bases narrow one target; name it instead of 'all'")
+    planned = {experiment.id: plan_cells(profile, experiment, options.seeds) for profile, experiment in targets}
+    profiles = [profile for profile, _ in targets]
+    groups = []
+    for profile in (each for place, each in enumerate(profiles) if each not in profiles[:place]):
+        own = [cell for each, experiment in targets if each == profile for cell in planned[experiment.id]]
+        groups.append((profile, list({cell.id: cell for cell in own}.values())))
+    return groups, planned
+
+
+def _estimate(profile: Profile, cells: list[Cell], options: Options) -> dict:
+    """Cells with state and seconds, bases to make, and their sum."""
     check(profile, cells)
     rows = [{"cell": cell.id, "state": state(cell), "seconds": estimate_seconds(profile, cell)} for cell in cells]
     todo = [cell for cell, row in zip(cells, rows, strict=True) if row["state"] != "done"]
@@ -102,7 +144,6 @@ def plan(profile: Profile, experiment: Experiment, options: Options) -> dict:
     base_seconds = {name: profile.resources.base_seconds.get(name, 0.0) for name in missing}
     work = sum(row["seconds"] for row in rows if row["state"] != "done") + sum(base_seconds.values())
     return {
-        "target": experiment.id,
         "profile": profile.name,
         "cells": rows,
         "bases": base_seconds,
@@ -110,7 +151,6 @@ def plan(profile: Profile, experiment: Experiment, options: Options) -> dict:
         "work": work / 3600,
         "seconds_wall": work / (options.jobs or profile.resources.jobs),
         "unit": profile.resources.unit,
-        "not_run": {name: ARMS[name].why_not for name in experiment.arms if not ARMS[name].built},
     }
 
 
@@ -126,23 +166,18 @@ def run(profile: Profile, experiment: Experiment, options: Options) -> tuple[Out
     return fill(profile, cells, options), cells
 
 
-def run_all(targets: Sequence[tuple[Profile, Experiment]], options: Options) -> tuple[Outcome, dict[str, list[Cell]]]:
+def run_all(targets: Targets, options: Options) -> tuple[Outcome, dict[str, list[Cell]]]:
     """Fill every missing cell of these targets, a shared one once. Returns what happened and the cells per target.
 
     targets: each with its profile. Raises as `fill`, and for arms or bases, which belong to one target.
     """
-    if options.arms or options.bases:
-        raise BadInput("--arms and --bases narrow one target; name it instead of 'all'")
-    cells = {experiment.id: plan_cells(profile, experiment, options.seeds) for profile, experiment in targets}
-    outcomes, profiles = [], [profile for profile, _ in targets]
-    for profile in (each for place, each in enumerate(profiles) if each not in profiles[:place]):
-        own = [cell for each, experiment in targets if each == profile for cell in cells[experiment.id]]
-        outcomes.append(fill(profile, list({cell.id: cell for cell in own}.values()), options))
+    groups, planned = _by_profile(targets, options)
+    outcomes = [fill(profile, cells, options) for profile, cells in groups]
     return Outcome(
         [name for each in outcomes for name in each.done],
         {name: line for each in outcomes for name, line in each.failed.items()},
         {name: line for each in outcomes for name, line in each.skipped.items()},
-    ), cells
+    ), planned
 
 
 def fill(profile: Profile, cells: list[Cell], options: Options) -> Outcome:

@@ -34,8 +34,9 @@ def to_markdown(figure: FigureData) -> str:
 
 
 def points_markdown(figure: FigureData) -> str:
-    """The points as a table: the keys that the figure shows."""
-    columns = {title: [_cell(row[key]) for row in figure.rows] for key, title in figure.shown.items()}
+    """The points as a table: the keys and the kinds of rows that the figure shows."""
+    rows = [row for row in figure.rows if not figure.listed or row["kind"] in figure.listed]
+    columns = {title: [_cell(row[key]) for row in rows] for key, title in figure.shown.items()}
     return markdown_table(pd.DataFrame(columns))
 
 
@@ -46,6 +47,7 @@ def decisions_markdown(figure: FigureData) -> str:
         own = [each for each in figure.decisions if each.statement == name]
         rows.append(
             {
+                "about": own[0].statement,
                 "sentence": own[0].text + (" (primary)" if own[0].primary else ""),
                 "decided by": own[0].asks,
                 "measured": "; ".join(_found(each, len(own) > 1) for each in own if each.base != ALL),

@@ -58,9 +58,9 @@ def make_parents() -> Parents:
     return Parents(profile, as_json, narrow)
 
 
-def profile_of(args: argparse.Namespace, target: str | None = None) -> Profile:
-    """The profile that the command line names, with the values that it has for a target."""
-    return load_profile(args.profile, args.overrides, base=args.base, target=target)
+def profile_of(args: argparse.Namespace, target: str | None = None, *, all_targets: bool = False) -> Profile:
+    """The profile that the command line names, with the values that it has for a target (one of all, or this one)."""
+    return load_profile(args.profile, args.overrides, base=args.base, target=target, all_targets=all_targets)
 
 
 def target_of(args: argparse.Namespace) -> tuple[Profile, "Experiment", "Options"]:
@@ -75,7 +75,7 @@ def built_targets(args: argparse.Namespace) -> "list[tuple[Profile, Experiment]]
     """Every table and figure that is built and that the profile can run, each with its profile."""
     from repro.cells.experiments import EXPERIMENTS
 
-    pairs = [(profile_of(args, each.id), each) for each in EXPERIMENTS.values() if each.built]
+    pairs = [(profile_of(args, each.id, all_targets=True), each) for each in EXPERIMENTS.values() if each.built]
     return [(profile, each.in_profile(profile)) for profile, each in pairs if not each.why_not(profile)]
 
 

@@ -20,7 +20,7 @@ def add(verbs: Any, parents: Parents) -> None:
     everything = [parents.narrow, parents.profile, parents.as_json]
     for name, call, groups, text in (
         ("list", list_targets, everything[1:], "all tables and figures, what is built, what is done or running"),
-        ("plan", plan_target, everything, "the cells a target would run, with their cost; runs nothing"),
+        ("plan", plan_target, everything, "the cells a target, or all, would run, with their cost; runs nothing"),
         ("run", run_target, everything, "run a target, or all: fill its cells, build its table and figure"),
         ("figures", redraw, everything[1:], "draw every table and figure again from finished cells; trains nothing"),
         ("report", report_target, everything, "build a target's table, figure and notebook from finished cells"),
@@ -33,7 +33,7 @@ def add(verbs: Any, parents: Parents) -> None:
 def list_targets(args: argparse.Namespace) -> int:
     from repro.cells.run import target_status
 
-    rows = target_status(lambda target: profile_of(args, target))
+    rows = target_status(lambda target: profile_of(args, target, all_targets=True))
     if args.json:
         print(json.dumps(rows, indent=1))
         return DONE
@@ -50,10 +50,9 @@ def list_targets(args: argparse.Namespace) -> int:
 
 
 def plan_target(args: argparse.Namespace) -> int:
-    from repro.cells.run import plan
+    from repro.cells.run import plan, plan_all
 
-    profile, experiment, options = target_of(args)
-    result = plan(profile, experiment, options)
+    result = plan_all(built_targets(args), options_of(args)) if args.target == ALL else plan(*target_of(args))
     if args.json:
         print(json.dumps(result, indent=1))
         return DONE
