@@ -35,12 +35,12 @@ help: ## this list
 	@echo "  reproduce-figure4b Figure 4b: accuracy over kappa           smoke 2 min, micro 12 min, gpu and paper: make plan"
 	@echo "  reproduce-figure4c Figure 4c: similarity in Upsilon         smoke 2 min, micro 7 min, gpu and paper: make plan"
 	@echo "  reproduce-figure3  Figure 3: code, 0 and 5 examples; figure5 side by side, figure6 three inputs   costs: make plan"
-	@echo "  reproduce-figure7  Figure 7: gradient norms                 smoke 2 min, micro 40 min, gpu and paper: make plan"
-	@echo "  reproduce-figure8  Figure 8: cost of training               smoke 2 min, micro 35 min, gpu and paper: make plan"
-	@echo "  reproduce-all      every table and figure that is built     smoke 10 min, others: the sum of the above"
+	@echo "  reproduce-figure7  Figure 7: gradient norms                 smoke 2 min, micro 32 min, gpu and paper: make plan"
+	@echo "  reproduce-figure8  Figure 8: cost of training               smoke 2 min, micro 33 min, gpu and paper: make plan"
+	@echo "  reproduce-all      every table and figure that is built     smoke 10 min, micro 75 min"
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
 	@echo
-	@echo "  times: two quiet cores, environment (about 3 minutes, once) aside. Tables not built yet: make list"
+	@echo "  times: two quiet cores, those of figures estimated; environment (about 3 minutes, once) aside. Tables not built yet: make list"
 
 env: $(STAMP) ## create the environment in .venv (about 3 min, 2 GB)
 $(STAMP): pyproject.toml $(LOCK)
