@@ -256,19 +256,25 @@ def closest(name: str, known: list[str]) -> str:
 
 
 def load_profile(
-    name: str, overrides: Sequence[str] = (), *, base: str | None = None, target: str | None = None
+    name: str,
+    overrides: Sequence[str] = (),
+    *,
+    base: str | None = None,
+    target: str | None = None,
+    all_targets: bool = False,
 ) -> Profile:
     """Profile `name`, with `overrides` such as `train.max_steps=30` applied before validation.
 
     base: a folder, or a hub id as org/model or org/model@REVISION, that takes the place of the profile's bases. target:
     a table or figure; where the profile's `targets` names another profile for it, that one's values hold, under this
-    one's name: a figure about code needs other tasks and models than a table about arithmetic.
+    one's name: a figure about code needs other tasks and models than a table about arithmetic. all_targets: the
+    overrides are for several targets, and one that only the profile's own values have a place for is left out here.
     Raises BadInput with one line for an unknown profile, key or value.
     """
     if name not in profile_names():
         raise BadInput(f"profile {name!r} does not exist; {closest(name, profile_names())}")
     path = PROFILE_DIR / f"{name}.yaml"
-    tree = _read_tree(name)
+    tree = own = _read_tree(name)
     other = tree.pop("targets", {}).get(target)
     if other is not None:
         if other not in profile_names():
@@ -277,7 +283,12 @@ def load_profile(
         tree = {**_read_tree(other), "name": name}
         tree.pop("targets", None)
     for text in overrides:
-        _apply_override(tree, text)
+        try:
+            _apply_override(tree, text)
+        except BadInput:
+            if not all_targets or tree is own:
+                raise
+            _apply_override(own, text)
     if base is not None:
         tree["bases"] = {model_name(base): _given_base(base)}
     try:

@@ -7,7 +7,6 @@ from repro.cells.policy_figures import INPUT_ARMS, POLICY_FIGURES
 from repro.cells.records import STEP_COST, Arm, Experiment, Series, Statement, Sweep
 from repro.methods.registry import BENCH
 
-_NOT_BUILT = "registered, not built yet"
 _ROLE = "DeepScaleR-1.5B"  # the paper names no model for Figure 4; the axis, 55 to 57, fits this one's 56.7 alone
 _FULL, _SCALED, _NO_KL = _OF_TABLES = "gcpo_expected", "grpo_rescaled", "gcpo_no_kl"
 _FORMS = {_FULL: "expected", "gcpo_mc": "mc"}  # of Table 1

@@ -129,7 +129,10 @@ def plan(profile: Profile, experiment: Experiment, options: Options) -> dict:
     return {"target": experiment.id, **_estimate(profile, cells, options), "not_run": not_run}
 
 
-def plan_all(targets: Sequence[tuple[Profile, Experiment]], options: Options) -> dict:
+Targets = Sequence[tuple[Profile, Experiment]]  # tables and figures, each with its profile
+
+
+def plan_all(targets: Targets, options: Options) -> dict:
     """The same for several targets, each with its profile, a shared cell once."""
     parts = [_estimate(profile, own, options) for profile, own in _by_profile(targets, _cells_of(targets, options))]
     whole = {**parts[0], "target": "all", "not_run": {name: arm.why_not for name, arm in ARMS.items() if not arm.built}}
@@ -140,16 +143,14 @@ def plan_all(targets: Sequence[tuple[Profile, Experiment]], options: Options) ->
     return whole
 
 
-def _cells_of(targets: Sequence[tuple[Profile, Experiment]], options: Options) -> dict[str, list[Cell]]:
+def _cells_of(targets: Targets, options: Options) -> dict[str, list[Cell]]:
     """Target -> its cells. Raises BadInput for arms or bases, which belong to one target."""
     if options.arms or options.bases:
         raise BadInput("--arms and --bases narrow one target; name it instead of 'all'")
     return {experiment.id: plan_cells(profile, experiment, options.seeds) for profile, experiment in targets}
 
 
-def _by_profile(
-    targets: Sequence[tuple[Profile, Experiment]], cells: dict[str, list[Cell]]
-) -> list[tuple[Profile, list[Cell]]]:
+def _by_profile(targets: Targets, cells: dict[str, list[Cell]]) -> list[tuple[Profile, list[Cell]]]:
     """The cells of the targets of one profile together, each once."""
     profiles = [profile for profile, _ in targets]
     distinct = [each for place, each in enumerate(profiles) if each not in profiles[:place]]
@@ -201,7 +202,7 @@ def run(profile: Profile, experiment: Experiment, options: Options) -> tuple[Out
     return fill(profile, cells, options), cells
 
 
-def run_all(targets: Sequence[tuple[Profile, Experiment]], options: Options) -> tuple[Outcome, dict[str, list[Cell]]]:
+def run_all(targets: Targets, options: Options) -> tuple[Outcome, dict[str, list[Cell]]]:
     """Fill every missing cell of these targets, a shared one once. Returns what happened and the cells per target.
 
     targets: each with its profile. Raises as `fill`, and for arms or bases, which belong to one target.

@@ -64,9 +64,9 @@ def add_narrowing(narrow: argparse.ArgumentParser, *, needed: bool) -> None:
     narrow.add_argument("--jobs", type=int, help="cells side by side (default: the profile's)")
 
 
-def profile_of(args: argparse.Namespace, target: str | None = None) -> Profile:
-    """The profile that the command line names, with the values that it has for a target."""
-    return load_profile(args.profile, args.overrides, base=args.base, target=target)
+def profile_of(args: argparse.Namespace, target: str | None = None, *, all_targets: bool = False) -> Profile:
+    """The profile that the command line names, with the values that it has for a target (one of all, or this one)."""
+    return load_profile(args.profile, args.overrides, base=args.base, target=target, all_targets=all_targets)
 
 
 def target_of(args: argparse.Namespace) -> tuple[Profile, "Experiment", "Options"]:
@@ -82,7 +82,7 @@ def built_targets(args: argparse.Namespace) -> "list[tuple[Profile, Experiment]]
     from repro.cells.experiments import EXPERIMENTS
     from repro.cells.plan import why_not_run
 
-    pairs = [(profile_of(args, each.id), each) for each in EXPERIMENTS.values() if each.built]
+    pairs = [(profile_of(args, each.id, all_targets=True), each) for each in EXPERIMENTS.values() if each.built]
     return [(profile, each.in_profile(profile)) for profile, each in pairs if not why_not_run(profile, each)]
 
 

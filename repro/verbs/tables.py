@@ -59,7 +59,7 @@ def add(verbs: Any, parents: Parents) -> None:
 def list_targets(args: argparse.Namespace) -> int:
     from repro.cells.run import target_status
 
-    rows = target_status(lambda target: profile_of(args, target))
+    rows = target_status(lambda target: profile_of(args, target, all_targets=True))
     if args.json:
         print(json.dumps(rows, indent=1))
         return DONE

@@ -71,6 +71,16 @@ def test_a_target_of_its_own_has_another_profiles_values_under_the_profiles_name
     assert changed.train["max_steps"] == 7
 
 
+def test_a_word_for_another_target_is_left_out_only_where_all_are_meant():
+    words = ["tasks.suites.modten-smoke=6", "evaluate.samples=3"]
+    changed = load_profile("smoke", words, target="figure3", all_targets=True)
+    assert changed.evaluate.samples == 3 and list(changed.tasks.suites) == ["programs-0shot", "programs-5shot"]
+    with pytest.raises(BadInput, match=r"no key 'tasks\.suites\.modten-smoke'"):
+        load_profile("smoke", words, target="figure3")
+    with pytest.raises(BadInput, match=r"no key 'tasks\.suites\.nowhere'"):
+        load_profile("smoke", ["tasks.suites.nowhere=6"], target="figure3", all_targets=True)
+
+
 @pytest.mark.parametrize("name", profile_names())
 def test_every_value_carries_the_papers_words_or_a_reason(name):
     assert unexplained_lines((PROFILE_DIR / f"{name}.yaml").read_text()) == []
