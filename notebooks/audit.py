@@ -28,12 +28,12 @@ display(Image(figures.png(pictures.provenance())))
 # %% [markdown]
 # ## What it says
 #
-# Eight of Table 1's eighteen rows stand digit for digit in two earlier papers; one cell of them differs. Four
-# averages are not the rounded mean of the cells beside them. The margins over the best baseline are as small as the
-# noise of one evaluation with 20 samples per question, the number that the cited protocol states; the spread between
-# training seeds comes on top. Steps 1 to 3 draw n candidates, n integrated outputs and n³ outputs from contexts; what
-# was run to get 1.18x is not described. Base rows differ from independent ones by as much as the gains that are
-# claimed, but benchmarks, prompts and budgets of others differ (most allow 32k tokens, the paper 16k).
+# Eight of Table 1's eighteen rows stand digit for digit in two earlier papers; one cell of them differs. Four averages
+# are not the rounded mean of the cells beside them. The margins over the best baseline are as small as the noise of
+# one evaluation with 20 samples per question, the number that the cited protocol states; the spread between training
+# seeds comes on top. Steps 1 to 3 draw n candidates, n integrated outputs and n³ outputs from contexts; what was run
+# to get 1.18x is not described. Base rows differ from independent ones by as much as the gains that are claimed, but
+# benchmarks, prompts and budgets of others differ (most allow 32k tokens, the paper 16k).
 
 # %%
 for picture in (pictures.margin_band, pictures.cost, pictures.base_comparison):
@@ -44,8 +44,8 @@ for picture in (pictures.margin_band, pictures.cost, pictures.base_comparison):
 #
 # `repro.paper.power` answers with published SDs: "Sober Table 3" are the SDs printed beside each mean (10 passes on
 # AIME and AMC, 3 on the others), "Sober Table 5" the variances resampled from many passes. Assumed: two independent
-# arms of equal spread, passes independent, questions fixed, two-sided 5 %, power 80 %. The SD between training
-# seeds is **not known**: each column names the one it assumes (64 samples per question).
+# arms of equal spread, passes independent, questions fixed, two-sided 5 %, power 80 %. The SD between training seeds
+# is **not known**: each column names the one it assumes (64 samples per question).
 
 # %%
 display(Image(figures.png(pictures.power())))

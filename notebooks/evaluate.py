@@ -6,8 +6,8 @@ EVALUATION = "results/published/evaluation/tiny-qwen2"  # a folder that `python 
 # # How does a model score, and why were its answers right or wrong?
 #
 # Shows what an evaluation left in its folder: scores with intervals beside the paper's and independent numbers,
-# reasons, lengths and cost. Nothing is computed; no model and no samples are needed. The folder named at first holds
-# a small model that this project makes to show the path: its scores mean nothing.
+# reasons, lengths and cost. Nothing is computed; no model and no samples are needed. The folder named at first holds a
+# small model that this project makes to show the path: its scores mean nothing.
 
 # %%
 import pandas as pd
@@ -39,8 +39,8 @@ display(Markdown(report_text(entries)))
 # %% [markdown]
 # ## To play with
 #
-# `frame` has one row per suite. How to change it: name another folder in the first cell, or make one with
-# `python -m repro evaluate --model MODEL --suite math500 --preset quick`.
+# `frame` has one row per suite. How to change it: name another folder in the first cell, or make one with `python -m
+# repro evaluate --model MODEL --suite math500 --preset quick`.
 
 # %%
 frame = pd.DataFrame(entries).T

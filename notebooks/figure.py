@@ -14,30 +14,30 @@ from repro.figuredata.model import read_figure
 from repro.figures import png
 from repro.paths import results_dir
 from repro.references import resolve
+from repro.tables.words import target_name
 
 figure = read_figure(results_dir(PROFILE, KIND) / "figures" / f"{TARGET}.json")
 stamp = f"\n\n**{figure.head.stamp}**" if figure.head.stamp else ""
-display(Markdown(f"# {TARGET.replace('figure', 'Figure ')}: {figure.head.title}{stamp}\n\n{figure.finding}"))
-
-# %% [markdown]
-# ## The picture
+display(Markdown(f"# {target_name(TARGET)}: {figure.head.title}{stamp}\n\n{figure.finding}"))
 
 # %%
 display(Image(png(resolve(get_experiment(TARGET).draw)(figure))))
 
+# %%
+said = f"{figure.head.paper}\n\n{markdown.decisions_markdown(figure)}"
+display(Markdown(f"## What the paper says, what was found, and how sure that is\n\n{said}"))
+if figure.examples:
+    display(Markdown(markdown.answers_markdown(figure)))
+
 # %% [markdown]
-# ## What the paper says, and what was found
+# ## To play with: the points
 
 # %%
-display(Markdown(f"{figure.head.paper}\n\n{markdown.decisions_markdown(figure)}"))
-
-# %% [markdown]
-# ## The points, to work with; what a reader must know; how to run it with other settings
+frame = pd.DataFrame(figure.rows)
+listed = frame[frame["kind"].isin(figure.listed)] if figure.listed else frame
+listed[list(figure.shown)].rename(columns=figure.shown)
 
 # %%
-points = pd.DataFrame(figure.rows)
 notes = "\n".join(f"- {note}" for note in figure.notes)
 again = f"`{figure.head.command}`; one setting changed: add `SET=train.max_steps=30`; fewer points: `ARMS=...`"
-display(Markdown(f"{notes}\n\n{again}"))
-listed = points[points["kind"].isin(figure.listed)] if figure.listed else points
-listed[list(figure.shown)].rename(columns=figure.shown)
+display(Markdown(f"## How to change it\n\n{again}\n\n{notes}"))

@@ -25,12 +25,13 @@ display(Image(figures.png(pictures.scm())))
 # %% [markdown]
 # ## What it says
 #
-# The fork makes the candidates independent given the query; the integrated answer makes them dependent. Let $Y = y_0$;
-# $\mathcal G = \sigma(q, y_1, \dots, y_{n-1})$; $\Phi = \mathbb E[\cdot\,|\,\mathcal G]$, $\Psi = 1 - \Phi$; $b =
-# \mathbb E[Y|q]$; $\hat b$ any $\mathcal G$-measurable baseline; $f^+ = \Psi f + \hat b$. Corollary 2 gains what the
-# child $y_n$ reveals about its parent $y_0$. The printed Step 3 draws $y_{n,l}$ given the very $y_0$ that $\Phi$ must
-# integrate out: the estimate then removes the signal and keeps the noise, for every $f$. Drawing $y_0$ anew keeps $1 -
-# 1/m$ of the gain. A policy that sees $q$ alone gets $\mathbb E[f^+|q] = \mathbb E[\hat b|q]$ back.
+# The fork makes the candidates independent given the query; the integrated answer makes them dependent. Let
+# $Y = y_0$; $\mathcal G = \sigma(q, y_1, \dots, y_{n-1})$; $\Phi = \mathbb E[\cdot\,|\,\mathcal G]$,
+# $\Psi = 1 - \Phi$; $b = \mathbb E[Y|q]$; $\hat b$ any $\mathcal G$-measurable baseline; $f^+ = \Psi f + \hat b$.
+# Corollary 2 gains what the child $y_n$ reveals about its parent $y_0$. The printed Step 3 draws $y_{n,l}$ given the
+# very $y_0$ that $\Phi$ must integrate out: the estimate then removes the signal and keeps the noise, for every $f$.
+# Drawing $y_0$ anew keeps $1 - 1/m$ of the gain. A policy that sees $q$ alone gets back
+# $\mathbb E[f^+|q] = \mathbb E[\hat b|q]$.
 
 # %%
 print("Theorem 1   E||Y-f||² - E||Y-f+||²     =", symbolic.theorem1_gap())
@@ -44,10 +45,10 @@ for picture in (pictures.break_even, pictures.chains, pictures.attention_mask):
 # %% [markdown]
 # ## How sure: an example that fits on paper
 #
-# n = 2, no query; $y_0, y_1, e$ independent standard normals, $y_2 = y_0 + y_1 + e$. Then $b = 0$ and $f^* = (y_2 -
-# y_1)/2$. Closed form beside 200,000 draws (z: their distance in standard errors). In the pictures above: two groups
-# for one question, after the paper's first figure, where $y_n$ tells more about a candidate if the others agree with
-# it; and the same graph as an attention mask, candidates encoded once and every context a set of columns.
+# n = 2, no query; $y_0, y_1, e$ independent standard normals, $y_2 = y_0 + y_1 + e$. Then $b = 0$ and
+# $f^* = (y_2 - y_1)/2$. Closed form beside 200,000 draws (z: their distance in standard errors). In the pictures above:
+# two groups for one question, after the paper's first figure, where $y_n$ tells more about a candidate if the others
+# agree with it; and the same graph as an attention mask, candidates encoded once and every context a set of columns.
 
 # %%
 display(Markdown(markdown_table(theory.example_table().round(3).replace(-0.0, 0.0))))

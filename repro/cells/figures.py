@@ -3,10 +3,10 @@
 Written before the run, as the tables are. The paper prints no number in a figure but those of repro/paper/figures.csv.
 """
 
+from repro.cells.policy_figures import INPUT_ARMS, POLICY_FIGURES
 from repro.cells.records import STEP_COST, Arm, Experiment, Series, Statement, Sweep
 from repro.methods.registry import BENCH
 
-_NOT_BUILT = "registered, not built yet"
 _ROLE = "DeepScaleR-1.5B"  # the paper names no model for Figure 4; the axis, 55 to 57, fits this one's 56.7 alone
 _FULL, _SCALED, _NO_KL = _OF_TABLES = "gcpo_expected", "grpo_rescaled", "gcpo_no_kl"
 _FORMS = {_FULL: "expected", "gcpo_mc": "mc"}  # of Table 1
@@ -76,6 +76,7 @@ FIGURE_ARMS = (
         for each, arm in _SIMILARITY.series[1].arms.items()
         if each in _DISTANCES
     ),
+    *INPUT_ARMS,
 )  # fmt: skip
 
 
@@ -210,7 +211,7 @@ def _steadiness() -> tuple[Statement, ...]:
 _NEGLIGIBLE = "the performance differences among various similarity measures are negligible"
 
 FIGURES = (
-    Experiment("figure3", "HumanEval, 0-shot and 5-shot", "figure", note=_NOT_BUILT),
+    POLICY_FIGURES["figure3"],
     Experiment(
         "figure4a",
         "Accuracy over alpha",
@@ -266,7 +267,8 @@ FIGURES = (
         sweep=_SIMILARITY,
         **_SWEEP,
     ),
-    Experiment("figure6", "Accuracy given q, x and the projected input", "figure", note=_NOT_BUILT),
+    POLICY_FIGURES["figure5"],
+    POLICY_FIGURES["figure6"],
     Experiment(
         "figure7",
         "Gradient norms during training",

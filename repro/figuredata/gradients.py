@@ -136,31 +136,38 @@ def _arm_row(base: str, arm: str, runs: Sequence[_Run]) -> dict[str, Value]:
         **_ends("spread", spread),
         **_ends("spread_rescaled", _over_seeds(rescaled, stats.relative_spread)),
         **_ends("oscillation", _over_seeds(raw, stats.oscillation)),
-        "drift": float(np.mean([stats.relative_drift(run) for run in raw])),
-        "covers": spread.covers,
+        "drift": spread and float(np.mean([stats.relative_drift(run) for run in raw])),
+        "covers": spread and spread.covers,
     }
 
 
-def _ends(name: str, found: Steadiness) -> dict[str, float]:
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+def _ends(name: str, found: Steadiness | None) -> dict[str, float | None]:
+    return {name: found and found.value, f"{name}_low": found and found.low, f"{name}_high": found and found.high}
 
 
-def _over_seeds(series: Sequence[np.ndarray], statistic: Callable) -> Steadiness:
+def _moves(series: np.ndarray) -> bool:
+    return bool(series.size > 2 and series.mean() > 0 and series.std() > 0)
+
+
+def _over_seeds(series: Sequence[np.ndarray], statistic: Callable) -> Steadiness | None:
+    """None where a run's norm never moves, as without any reward: it has no spread to speak of."""
+    if not all(_moves(run) for run in series):
+        return None
     return stats.over_seeds(series, statistic, rng=np.random.default_rng(0))
 
 
 _Found = tuple[str, str, float | None]  # verdict, numbers in words, p
 _Arms = Mapping[str, Sequence[_Run]]
-_MISSING: _Found = (NOT_TESTED, "not measured", None)
+_MISSING: _Found = (NOT_TESTED, "not measured, or the norm of a run never moves", None)
 
 
 def _ratio(
     a: Sequence[_Run], b: Sequence[_Run], statistic: Callable, margin: float, kind: str = "norms"
 ) -> Steadiness | None:
-    """Ratio of two arms' statistics on the seeds that both have; None without any."""
+    """Ratio of two arms' statistics on the seeds that both have; None without any, and where a norm never moves."""
     common = {run.seed for run in a} & {run.seed for run in b}
     one, other = ([getattr(run, kind) for run in runs if run.seed in common] for runs in (a, b))
-    if not common:
+    if not common or not all(_moves(run) for run in (*one, *other)):
         return None
     return stats.ratio_over_seeds(one, other, statistic, margin=margin, rng=np.random.default_rng(0))
 
@@ -195,7 +202,9 @@ def _oscillates(arms: _Arms, margin: float, rival: str) -> _Found:
     return _below(found, "oscillation", CONTRADICTED, SUPPORTED)
 
 
-def _below(found: Steadiness, what: str, below: str, above: str) -> _Found:
+def _below(found: Steadiness | None, what: str, below: str, above: str) -> _Found:
+    if found is None:
+        return NOT_TESTED, "the norm of a run never moves", None
     word = below if found.high < CONSTANT_BELOW else above if found.low > CONSTANT_BELOW else UNDECIDED
     return word, f"{what} {_interval(found)} of the mean ({found.covers})", None
 

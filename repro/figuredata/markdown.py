@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from repro.evaluation.sides import examples_markdown
 from repro.figuredata.model import ALL, Decision, FigureData, Value
 from repro.paper.findings import markdown_table
 from repro.tables.words import NOTHING
@@ -25,6 +26,7 @@ def to_markdown(figure: FigureData) -> str:
         points_markdown(figure),
         "## Sentences and what was found",
         decisions_markdown(figure),
+        *(["## Answers side by side", answers_markdown(figure)] if figure.examples else []),
         "## Notes",
         "\n".join(f"- {note}" for note in (*figure.notes, provenance)),
     ]
@@ -53,6 +55,11 @@ def decisions_markdown(figure: FigureData) -> str:
             }
         )
     return markdown_table(pd.DataFrame(rows))
+
+
+def answers_markdown(figure: FigureData) -> str:
+    """The shown answers of both policies, side by side."""
+    return examples_markdown(figure.examples, "GRPO", "GCPO expected")
 
 
 def _last(own: Sequence[Decision]) -> Decision:

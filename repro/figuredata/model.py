@@ -62,7 +62,8 @@ class FigureData:
 
     rows: the points, one flat record each, all with the same keys: the CSV. shown: the keys that the text prints, with
     their headings; listed: the kinds of rows (`row["kind"]`) that it prints, all if empty. finding: what the figure
-    says, in one sentence. notes: what a reader must know besides.
+    says, in one sentence. notes: what a reader must know besides. examples: answers of two policies to one question
+    each (`repro.evaluation.sides.examples`).
     """
 
     head: FigureHead
@@ -72,6 +73,7 @@ class FigureData:
     decisions: tuple[Decision, ...]
     notes: tuple[str, ...] = ()
     listed: tuple[str, ...] = ()
+    examples: tuple[dict[str, str], ...] = ()
 
     def decision(self, statement: str, base: str) -> Decision:
         """What was found about one sentence on a base. Raises BadInput for an unknown one."""

@@ -105,9 +105,8 @@ def _parts(name: str, estimate: Estimate | None) -> dict[str, float | None]:
 
 def _mean_upsilon(cells: Sequence[Mapping[str, Any]], folder: Path) -> float | None:
     """Mean of Upsilon over a point's steps and seeds; None where no step has one."""
-    logged = [
-        row["upsilon/mean"] for cell in cells for row in read_metrics(folder / cell["cell_id"]) if "upsilon/mean" in row
-    ]
+    rows = [row for cell in cells for row in read_metrics(folder / cell["cell_id"])]
+    logged = [row["upsilon/mean"] for row in rows if row.get("upsilon/mean") is not None]  # null: no group had any
     return fmean(logged) if logged else None
 
 

@@ -50,7 +50,7 @@ def _norms(axes: Axes, rows: list[Row], color: str) -> None:
     steps = [row for row in rows if row["kind"] == STEP]
     for seed in dict.fromkeys(row["seed"] for row in steps):
         run = [row for row in steps if row["seed"] == seed]
-        mean = sum(row["norm"] for row in run) / len(run)
+        mean = sum(row["norm"] for row in run) / len(run) or 1.0  # a run without any reward has no gradient
         axes.plot([row["place"] for row in run], [row["norm"] / mean for row in run], color=color, linewidth=1)
     mean = next((row["norm"] for row in rows if row["kind"] == ARM), None)
     if mean is not None:
@@ -63,10 +63,12 @@ def _spreads(axes: Axes, rows: list[Row]) -> None:
     for place, row in enumerate(rows):
         color = look(place)["color"]
         for key, shift, face in (("spread", -0.12, color), ("spread_rescaled", 0.18, "white")):
+            if row[key] is None:
+                continue
             axes.plot([row[f"{key}_low"], row[f"{key}_high"]], [place + shift] * 2, color=color, linewidth=2)
             axes.plot(row[key], place + shift, "o", color=color, markerfacecolor=face, markersize=5.5, zorder=4)
-    farthest = max(row[key] for row in rows for key in ("spread", "spread_rescaled"))
-    axes.set_xlim(0, 2.5 * max(farthest, CONSTANT_BELOW))  # with two seeds an interval reaches far beyond
+    found = [row[key] for row in rows for key in ("spread", "spread_rescaled") if row[key] is not None]
+    axes.set_xlim(0, 2.5 * max(*found, CONSTANT_BELOW, 0.0))  # with two seeds an interval reaches far beyond
     axes.set_yticks(range(len(rows)), [textwrap.fill(row["title"], 20) for row in rows], fontsize=7.5)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)

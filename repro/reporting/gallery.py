@@ -50,9 +50,8 @@ def render_all() -> Iterator[Path]:
 
     for name in profiles():
         for each in published(name):
-            if each.table:
-                named = {"TARGET": each.target, "PROFILE": name, "KIND": "published"}
-                path = NOTEBOOKS / notebook_name(each.target, name)
-                yield render(NOTEBOOKS / "table.py", path, {}, named)
+            named = {"TARGET": each.target, "PROFILE": name, "KIND": "published"}
+            source = NOTEBOOKS / ("table.py" if each.table else "figure.py")
+            yield render(source, NOTEBOOKS / notebook_name(each.target, name), {}, named)
     for stem in _PICTURES:
         yield render(NOTEBOOKS / f"{stem}.py", NOTEBOOKS / f"{stem}.ipynb", {})

@@ -19,12 +19,11 @@ from markupsafe import Markup
 from repro.cells.experiments import EXPERIMENTS
 from repro.config import Profile
 from repro.errors import BadInput
-from repro.files import read_json
 from repro.paper.findings import write_text
 from repro.paths import results_dir
 from repro.reporting.build import BESIDE
 from repro.reporting.published import Published, published
-from repro.reporting.results_page import cell_seconds
+from repro.reporting.results_page import cell_seconds, read_cell
 from repro.tables import Table1, headline_markdown, to_markdown
 from repro.tables.claims import ALL
 from repro.tables.finding import finding, overall, sentences
@@ -84,7 +83,7 @@ def page(profile: Profile, kind: str) -> str:
         scope=_STAND_INS if first and first.table.head.stand_in else "",
         picture=next((section["pictures"][0] for section in sections if section["pictures"]), None),
         claims=[row for each in made for row in _claims(each)],
-        cost=_html(cell_seconds(profile.name, _ledger(cells))),
+        cost=_html(cell_seconds(profile.name, cells)),
         not_run=_not_run(profile, made),
         provenance=_provenance(made, cells),
     )
@@ -156,29 +155,7 @@ def _cells(made: Sequence[Published], kind: str) -> list[dict[str, Any]]:
     """Summary and environment of every cell behind the page, once each, in order."""
     room = made[0].folder / ("runs" if kind == "local" else "cells")
     names = dict.fromkeys(cell.partition(":")[0] for each in made for cell in each.head.get("cells", ()))
-    return [
-        {
-            **read_json(room / name / "summary.json", "summary"),
-            "env": read_json(room / name / "env.json", "environment"),
-        }
-        for name in names
-    ]
-
-
-def _ledger(cells: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
-    """The cells as rows of the ledger, as far as a cost needs them."""
-    return [
-        {
-            "base": cell["base"],
-            "arm": cell["arm"],
-            "train_seconds": cell["seconds"]["train"],
-            "evaluate_seconds": cell["seconds"]["evaluate"],
-            "peak_mib": cell["peak_mib"],
-            "cpu": cell["env"]["cpu"],
-            "device": cell["env"]["device"],
-        }
-        for cell in cells
-    ]
+    return [read_cell(room / name) for name in names]
 
 
 def _provenance(made: Sequence[Published], cells: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -224,7 +201,7 @@ def _list(lines: Sequence[str]) -> Markup:
 
 
 def _html(markdown: str) -> Markup:
-    """Our Markdown as HTML: headings one step down, wide tables in a frame that scrolls, no link to a local file."""
+    """Our own Markdown as HTML: headings a step down, wide tables in a frame that scrolls, no link to a local file."""
     reader = MarkdownIt("commonmark", {"html": True}).enable("table")
     reader.validateLink = lambda url: url.startswith(("https://", "#"))
     text = reader.render(markdown.replace("\n## ", "\n### ").removeprefix("# "))

@@ -14,7 +14,8 @@ from repro.files import read_json
 from repro.paths import results_dir
 from repro.tables import Table1, read_table
 
-_FIRST = ("micro", "integrate", "pretrained", "gpu", "paper")  # the order in which profiles are shown; others follow
+# the order in which profiles are shown; others follow
+_FIRST = ("micro", "micro-slips", "integrate", "pretrained", "gpu", "paper")
 _LAST = ("smoke",)
 
 
@@ -38,9 +39,10 @@ class Published:
 
     @property
     def pictures(self) -> list[Path]:
-        """Its figures as PNG; the gains, which answer the question, come first."""
+        """Its figures as PNG; those that answer the question come first: contrasts of an ablation, gains."""
         found = [path for path in (self.folder / "figures").glob("*.png") if _is_of(path.stem, self.target)]
-        return sorted(found, key=lambda path: (not path.stem.endswith("_gains"), path.name))
+        first = {"contrasts": 0, "gains": 1}
+        return sorted(found, key=lambda path: (first.get(path.stem.rpartition("_")[2], 2), path.name))
 
 
 def published(profile: str, kind: str = "published") -> list[Published]:

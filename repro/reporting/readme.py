@@ -8,7 +8,7 @@ from repro.cells.experiments import EXPERIMENTS
 from repro.errors import BadInput
 from repro.paper import AVERAGE, MODELS, power
 from repro.paper.audit import arithmetic, formulas, sources
-from repro.paths import REPO_ROOT, results_dir
+from repro.paths import REPO_ROOT
 from repro.reporting.published import Published, link, profiles, published
 from repro.tables import Table1
 from repro.tables.finding import sentences, span
@@ -16,18 +16,23 @@ from repro.tables.spec import RATIO
 from repro.tables.words import NOTHING, readings, signed, size, target_name
 
 README = REPO_ROOT / "README.md"
-PROFILE, TARGET = "micro", "table1"  # what the first command of the README runs
+TARGET = "table1"  # what the first command of the README runs
 _AUDIT = REPO_ROOT / "results" / "paper" / "audit.csv"
 _GROUP = 8  # candidates per question: not stated by the paper, the usual number
 
 
 def blocks() -> dict[str, str]:
-    """Block name -> Markdown, all from committed files. Raises BadInput where the table in front is not published."""
-    first = next((each for each in published(PROFILE) if each.target == TARGET), None)
-    if first is None or first.table is None:
-        folder = results_dir(PROFILE, "published")
-        raise BadInput(f"{folder} has no {TARGET}; run `make reproduce-{TARGET}` and `make publish-{TARGET}` first")
+    """Block name -> Markdown, all from committed files."""
+    first = front()
     return {"verdict": _verdict(first), "rows": _rows(first), "reproduced": reproduced(), "audit": audit()}
+
+
+def front() -> Published:
+    """The table in front: of the default profile, or of the next one that has it. Raises BadInput without any."""
+    found = [each for name in profiles() for each in published(name) if each.target == TARGET and each.table]
+    if not found:
+        raise BadInput(f"no {TARGET} is published; run `make reproduce-{TARGET}` and `make publish-{TARGET}` first")
+    return found[0]
 
 
 def _verdict(first: Published) -> str:
@@ -39,16 +44,21 @@ def _verdict(first: Published) -> str:
     seeds = span([len(arm.seeds) for arm in first.table.arms if arm.arm != head.base_arm and arm.seeds], 0)
     tasks = "stand-in tasks in the roles of the paper's benchmarks" if head.stand_in else "the paper's benchmarks"
     where = (
-        f"Profile `{PROFILE}`: {len(head.bases)} base models, {seeds} training seeds per arm, {tasks}. It says nothing "
-        "about the paper's own models."
+        f"Profile `{first.profile}`: {len(head.bases)} base models, {seeds} training seeds per arm, {tasks}. "
+        "It says nothing about the paper's own models."
     )
-    return " ".join(found) + "\n\n" + where
+    return "\n".join([*(f"- {each}" for each in found), "", where])
 
 
 def _rows(first: Published) -> str:
     """The table in front, short, with its figure."""
     what = "gain over the own base, difference to GRPO, multiple of GRPO's gain"
-    return f"{six_rows(first.table)}\n\n![{what}]({link(first.pictures[0], README)})"
+    picture = f"![{what}]({link(first.pictures[0], README)})"
+    page = first.folder / "report.html"
+    parts = [six_rows(first.table), picture]
+    if page.exists():
+        parts.append(f"All of it as one page, to download and open: [report.html]({link(page, README)}).")
+    return "\n\n".join(parts)
 
 
 def six_rows(table: Table1) -> str:

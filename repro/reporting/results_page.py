@@ -9,7 +9,6 @@ from typing import Any
 from repro.config import PROFILE_DIR, load_profile
 from repro.files import read_json
 from repro.paths import REPO_ROOT, results_dir
-from repro.reporting.publish import LEDGER
 from repro.reporting.published import Published, link, profiles, published
 from repro.reporting.record import notebook_name
 from repro.tables import headline_markdown
@@ -37,10 +36,10 @@ def blocks() -> dict[str, str]:
 def cost_blocks() -> dict[str, str]:
     """Of repro/README.md: seconds per cell of every profile, and a step of each form beside GRPO's."""
     names = profiles()
-    steps = [(name, results_dir(name, "published") / "bench" / "overhead.json") for name in names]
+    steps = sorted(results_dir("any", "published").parent.glob("*/bench/overhead.json"))
     return {
-        "cost": "\n\n".join(text for name in names if (text := cell_seconds(name))),
-        "steps": "\n\n".join(_steps(name, path) for name, path in steps if path.exists()),
+        "cost": "\n\n".join(text for name in names if (text := cell_seconds(name, published_cells(name)))),
+        "steps": "\n\n".join(_steps(path.parent.parent.name, path) for path in steps),
     }
 
 
@@ -116,30 +115,37 @@ def _estimators(profile: str) -> str:
     return f"Profile `{profile}`:\n\n" + "\n".join(lines) + shown
 
 
-def cell_seconds(profile: str, rows: Sequence[dict[str, str]] | None = None) -> str:
-    """Seconds of one cell (training + evaluation) per arm and base, means over seeds; empty without cells.
+def published_cells(profile: str) -> list[dict[str, Any]]:
+    """Every published cell of a profile, as `read_cell` reads it, by name."""
+    folders = sorted((results_dir(profile, "published") / "cells").iterdir())
+    return [read_cell(folder) for folder in folders if (folder / "summary.json").exists()]
 
-    rows: of the ledger's columns; by default the published cells of the profile.
-    """
-    if rows is None:
-        rows = [row for row in _rows(LEDGER) if (row["profile"], row["status"]) == (profile, "done")]
-    if not rows:
+
+def read_cell(folder: Path) -> dict[str, Any]:
+    """The summary of a finished cell with its machine under `env`."""
+    env = read_json(folder / "env.json", "environment record")
+    return {**read_json(folder / "summary.json", "summary"), "env": env}
+
+
+def cell_seconds(profile: str, cells: Sequence[dict[str, Any]]) -> str:
+    """Seconds of one cell (training + evaluation) per arm and base, means over seeds; empty without cells."""
+    if not cells:
         return ""
-    bases = list(dict.fromkeys(row["base"] for row in rows))
+    bases = list(dict.fromkeys(cell["base"] for cell in cells))
     lines = [f"| seconds of a cell | {' | '.join(bases)} |", "|---|" + "---:|" * len(bases)]
-    for arm in dict.fromkeys(row["arm"] for row in rows):
-        cells = []
+    for arm in dict.fromkeys(cell["arm"] for cell in cells):
+        shown = []
         for base in bases:
-            own = [row for row in rows if (row["arm"], row["base"]) == (arm, base)]
-            means = [fmean(float(row[f"{part}_seconds"]) for row in own) for part in ("train", "evaluate") if own]
-            cells.append(" + ".join(f"{each:.0f}" for each in means) or "-")
-        lines.append(f"| {arm} | {' | '.join(cells)} |")
-    hours = sum(float(row["train_seconds"]) + float(row["evaluate_seconds"]) for row in rows) / 3600
-    memory = max(float(row["peak_mib"]) for row in rows)
-    machines = ", ".join(dict.fromkeys(f"{row['cpu']} ({row['device']})" for row in rows))
+            own = [cell["seconds"] for cell in cells if (cell["arm"], cell["base"]) == (arm, base)]
+            means = [fmean(seconds[part] for seconds in own) for part in ("train", "evaluate") if own]
+            shown.append(" + ".join(f"{each:.0f}" for each in means) or "-")
+        lines.append(f"| {arm} | {' | '.join(shown)} |")
+    hours = sum(cell["seconds"][part] for cell in cells for part in ("train", "evaluate")) / 3600
+    memory = max(cell["peak_mib"] for cell in cells)
+    machines = ", ".join(dict.fromkeys(f"{cell['env']['cpu']} ({cell['env']['device']})" for cell in cells))
     lines += [
         "",
-        f"Profile `{profile}`: {len(rows)} cells, {hours:.1f} hours of work on {machines}; the largest process took "
+        f"Profile `{profile}`: {len(cells)} cells, {hours:.1f} hours of work on {machines}; the largest process took "
         f"{memory:.0f} MiB. Training + evaluation, means over seeds; two cells side by side.",
     ]
     return "\n".join(lines)

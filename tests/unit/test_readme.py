@@ -1,4 +1,6 @@
-"""The README: its commands exist, its numbers are the published ones, its links lead somewhere, its example runs."""
+"""The pages for people: their commands exist, their numbers are the published ones, their links lead somewhere, the
+example runs.
+"""
 
 import re
 import shlex
@@ -10,21 +12,45 @@ import pytest
 from repro.bases import sft
 from repro.cells.experiments import EXPERIMENTS
 from repro.cli import build_parser
+from repro.errors import BadInput
 from repro.paths import REPO_ROOT
-from repro.reporting import readme
+from repro.reporting import documents, readme
+from repro.reporting.published import profiles, published
+from repro.tables.finding import finding
 from repro.tasks.procedural import build_tokenizer
 
 TEXT = (REPO_ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [*documents.DOCUMENTS, REPO_ROOT / "gcpo" / "README.md", REPO_ROOT / "CONTRIBUTING.md"]
+LINKS = sorted(
+    {
+        (page.relative_to(REPO_ROOT).as_posix(), target)
+        for page in PAGES
+        for pattern in (r"\]\(([^)#\s]+)\)", r'<img src="([^"]+)"')
+        for target in re.findall(pattern, page.read_text(encoding="utf-8"))
+        if not target.startswith("http")
+    }
+)
 
 
-def code_blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+def code_blocks(language, text=TEXT):
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def written(text):
+    """What of a page is written by hand."""
+    return re.sub(r"<!-- generated: .*?<!-- end generated -->", "", text, flags=re.DOTALL)
 
 
 def commands():
-    lines = [line.partition("#")[0].strip() for block in code_blocks("bash") for line in block.splitlines()]
-    inline = re.findall(r"`((?:make|python -m repro) [^`]+)`", TEXT)
-    return sorted({line for line in [*lines, *inline] if line})
+    """Lines of code blocks, and commands between backquotes; not those that a table prints as its own."""
+    found = set()
+    for page in PAGES:
+        text = re.sub(
+            r"<!-- generated: .*?<!-- end generated -->", "", page.read_text(encoding="utf-8"), flags=re.DOTALL
+        )
+        found |= {line.partition("#")[0].strip() for block in code_blocks("bash", text) for line in block.splitlines()}
+        found |= set(re.findall(r"`((?:make|python -m repro) [^`]+)`", text))
+    return sorted(line.removeprefix("GCPO_DATA=folder/of/benchmark/files ") for line in found if line)
 
 
 @pytest.mark.parametrize("line", [line for line in commands() if line.startswith("make")])
@@ -54,20 +80,47 @@ def test_it_starts_with_the_claim_and_its_date():
     assert "replication" in TEXT[:400] and "2026-11" in TEXT[:600]
 
 
-def test_the_generated_blocks_are_what_is_published():
-    assert readme.filled(TEXT, readme.blocks()) == TEXT, "run `python -m repro publish table1`"
+@pytest.mark.parametrize("page", documents.DOCUMENTS, ids=lambda page: page.relative_to(REPO_ROOT).as_posix())
+def test_the_generated_blocks_are_what_is_published(page):
+    assert documents.current(page) == page.read_text(encoding="utf-8"), "run `make readme`"
 
 
 def test_a_typed_number_would_be_caught():
     new = {"table1": "a table\n", "bases": "b", "cost": "c"}
     text = "".join(f"<!-- generated: {name} -->\n9.9\n<!-- end generated -->\n" for name in new)
-    assert "9.9" not in readme.filled(text, new)
+    assert "9.9" not in documents.filled(text, new)
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#]+)\)", TEXT))))
-def test_every_relative_link_leads_to_a_file(target):
-    if not target.startswith("http"):
-        assert (REPO_ROOT / target).exists()
+def test_a_block_without_a_place_and_a_place_without_a_block_are_refused():
+    with pytest.raises(BadInput, match="has no block '<!-- generated: cost -->'"):
+        documents.filled("nothing here", {"cost": "c"})
+    with pytest.raises(BadInput, match="generated: prize -->' is filled by nothing"):
+        documents.filled("<!-- generated: prize -->\n<!-- end generated -->", {"cost": "c"})
+
+
+def test_the_readme_is_short_and_its_first_screen_has_the_verdict_and_the_audits_findings():
+    lines = TEXT.splitlines()
+    assert len(lines) <= 150
+    first = "\n".join(lines[:30])
+    assert finding(readme.front().table) in first
+    for found in ("smaller than the noise", "were printed before", "stated cost"):
+        assert found in first
+
+
+def test_outside_its_blocks_the_readme_types_no_result():
+    prose = re.sub(r"```.*?```", "", written(TEXT), flags=re.DOTALL)
+    assert not re.findall(r"[-+]?\d+\.\d+ (?:points|percent|%)|\[[-+]\d", prose)
+
+
+def test_every_published_table_stands_on_the_page_of_results():
+    text = (REPO_ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    made = [each for name in profiles() for each in published(name)]
+    assert made and all(f"(published/{each.profile}/" in text and each.text.name in text for each in made)
+
+
+@pytest.mark.parametrize("page, target", LINKS)
+def test_every_relative_link_leads_to_a_file(page, target):
+    assert ((REPO_ROOT / page).parent / target).exists()
 
 
 def test_the_example_of_gcpo_alone_trains(tmp_path, monkeypatch):

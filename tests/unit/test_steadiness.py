@@ -137,6 +137,16 @@ def test_updates_and_rollouts_are_counted_and_the_picture_has_a_panel_per_arm(tm
     assert [len(axes.lines) for axes in panels[:-1]] == [2] * len(SPREADS)
 
 
+def test_a_run_without_any_gradient_is_not_tested_and_still_drawn(tmp_path):
+    data = figure(tmp_path, SPREADS, level={"grpo": 0.0})
+    found = words(data)
+    assert found["GRPO oscillates"] == found["GCPO's longer gradient is its scale"] == "not tested"
+    assert found["GCPO expected is nearly constant"] == "supported"
+    (row,) = [row for row in data.rows if row["kind"] == "arm" and row["arm"] == "grpo"]
+    assert row["norm"] == 0 and row["spread"] is None
+    assert len(pictures.draw(data).axes) == len(SPREADS) + 1
+
+
 def test_a_cell_without_norms_is_named(tmp_path):
     figure(tmp_path, {"grpo": 0.1}, seeds=1)
     (tmp_path / f"{BASE}__grpo__s0" / "metrics.jsonl").write_text('{"step": 1, "loss": 0.0}\n')
