@@ -275,7 +275,10 @@ def load_profile(
         raise BadInput(f"profile {name!r} does not exist; {closest(name, profile_names())}")
     path = PROFILE_DIR / f"{name}.yaml"
     tree = own = _read_tree(name)
-    other = tree.pop("targets", {}).get(target)
+    targets = tree.pop("targets", {})
+    if not isinstance(targets, dict):
+        raise BadInput(f"{path.name}: targets is {targets!r}; want names of targets with names of profiles")
+    other = targets.get(target)
     if other is not None:
         if other not in profile_names():
             raise BadInput(f"{path.name}: targets.{target}: profile {other!r} does not exist; known: {profile_names()}")
