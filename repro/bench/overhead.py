@@ -115,8 +115,8 @@ class Form:
 
     def _phases(self, logged: dict[str, float], wall: float, optimizer: float) -> dict[str, float]:
         extras = {name: logged.get(f"gcpo/seconds_{name}", 0.0) for name in ("sampled", "featured", "scored", "extras")}
-        kappa = logged.get("causal_kl/seconds", math.nan)
-        kappa = 0.0 if math.isnan(kappa) else kappa
+        kappa = logged.get("causal_kl/seconds")
+        kappa = 0.0 if kappa is None or math.isnan(kappa) else kappa  # a step without any row of Eq. 12 has none
         named = sum(extras[name] for name in ("sampled", "featured", "scored"))
         phases = {
             "rollout": self.clocks["rollout"],
