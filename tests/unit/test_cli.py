@@ -33,7 +33,6 @@ def fails(capsys, *argv):
     ("argv", "message"),
     [
         (["run", "tabel1", "--profile", "smoke"], "target 'tabel1' does not exist; did you mean 'table1'?"),
-        (["run", "figure6", "--profile", "smoke"], "not built yet; built: table1"),
         (["run", "table1", "--profile", "smokey"], "profile 'smokey' does not exist; did you mean 'smoke'?"),
         (["run", "table1", "--profile", "smoke", "--arms", "gcpo"], "arm 'gcpo' does not exist"),
         (["run", "table1", "--profile", "smoke", "--bases", "nano-q"], "base 'nano-q' is not in profile 'smoke'"),
