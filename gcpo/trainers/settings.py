@@ -5,7 +5,7 @@ TRL and transformers check few of theirs; a learning rate of NaN trains, and `nu
 
 import dataclasses
 import math
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from numbers import Integral, Real
 from typing import Any, get_args, get_type_hints
@@ -50,8 +50,7 @@ def check_numbers(config: Any) -> None:
     config: a dataclass of settings, before anything is computed from them. Looks at every field whose type has numbers,
     and for values that are not finite also inside lists and mappings.
     """
-    kind: Hashable = type(config)
-    for name, kinds in _numeric_fields(kind).items():
+    for name, kinds in _numeric_fields(type(config)).items():  # type: ignore[arg-type]  # a class is hashable
         value = getattr(config, name)
         if value is None or (isinstance(value, str) and str in kinds):
             continue
