@@ -47,10 +47,17 @@ help: ## this list
 	@echo "  reproduce-figure4b Figure 4b: accuracy over kappa           smoke 2 min, micro 12 min, gpu and paper: make plan"
 	@echo "  reproduce-figure4c Figure 4c: similarity in Upsilon         smoke 2 min, micro 7 min, gpu and paper: make plan"
 	@echo "  reproduce-gc2po    GC2PO, a reconstruction, and controls    smoke 3 min, micro 12 min, gpu and paper: make plan"
-	@echo "  reproduce-all      every table and figure that is built     smoke 10 min, others: the sum of the above"
+	@echo "  reproduce-figure3  Figure 3: code, 0 and 5 examples         smoke 2 min, micro 8 min, gpu and paper: make plan"
+	@echo "  reproduce-figure5  Figure 5: answers side by side           smoke 2 min, micro 4 min, gpu and paper: make plan"
+	@echo "  reproduce-figure6  Figure 6: three inputs                   smoke 2 min, micro 8 min, gpu and paper: make plan"
+	@echo "  reproduce-figure7  Figure 7: gradient norms                 smoke 2 min, micro 32 min, gpu and paper: make plan"
+	@echo "  reproduce-figure8  Figure 8: cost of training               smoke 2 min, micro 33 min, gpu and paper: make plan"
+	@echo "  reproduce-rates    one learning-rate grid for every method  smoke 3 min, micro 15 min"
+	@echo "  reproduce-curves   held-out accuracy over compute           smoke 2 min, micro 4 min"
+	@echo "  reproduce-all      every table and figure that is built     smoke 10 min, micro 100 min"
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
 	@echo
-	@echo "  times: two quiet cores, environment (about 3 minutes, once) aside. Tables not built yet: make list"
+	@echo "  times: two quiet cores, those of figures estimated; environment (about 3 minutes, once) aside."
 
 env: $(STAMP) ## create the environment in .venv (about 3 min, 2 GB)
 $(STAMP): pyproject.toml $(LOCK)

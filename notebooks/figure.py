@@ -26,13 +26,16 @@ display(Image(png(resolve(get_experiment(TARGET).draw)(figure))))
 # %%
 said = f"{figure.head.paper}\n\n{markdown.decisions_markdown(figure)}"
 display(Markdown(f"## What the paper says, what was found, and how sure that is\n\n{said}"))
+if figure.examples:
+    display(Markdown(markdown.answers_markdown(figure)))
 
 # %% [markdown]
 # ## To play with: the points
 
 # %%
 frame = pd.DataFrame(figure.rows)
-frame[list(figure.shown)].rename(columns=figure.shown)
+listed = frame[frame["kind"].isin(figure.listed)] if figure.listed else frame
+listed[list(figure.shown)].rename(columns=figure.shown)
 
 # %%
 notes = "\n".join(f"- {note}" for note in figure.notes)

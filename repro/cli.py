@@ -18,6 +18,7 @@ from repro.verbs import (
     paper,
     rehearse,
     show_context,
+    sides,
     tables,
     training_sets,
 )
@@ -32,6 +33,7 @@ _MODULES = (
     doctor,
     fetch,
     evaluate,
+    sides,
     show_context,
     grade,
     training_sets,

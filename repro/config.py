@@ -120,6 +120,13 @@ class SearchSpec(Strict):
     rows_at_once: int = Field(ge=1, description="plain samples drawn together")
 
 
+class BenchSpec(Strict):
+    """How the cost of a step is measured: forms of GCPO beside GRPO, on the same rollouts."""
+
+    rounds: int = Field(ge=1, description="measured steps per form, after one that is dropped")
+    prompts: int = Field(ge=1, description="groups per step")
+
+
 class ResourceSpec(Strict):
     """What a run of the profile takes; estimates for `plan`, corrected by what was measured."""
 
@@ -129,6 +136,7 @@ class ResourceSpec(Strict):
     base_seconds: dict[str, Seconds]
     train_seconds: Seconds = Field(description="one GRPO cell on a base of cost 1")
     evaluate_seconds: Seconds
+    bench_seconds: Seconds = 0.0  # a measurement of a step's cost, on a base of cost 1
     search_seconds: Seconds = 0.0  # a search and the votes beside it, on a base of cost 1
     base_cost: dict[str, Seconds]  # factors
     arm_cost: dict[str, Seconds]  # factors
@@ -164,11 +172,11 @@ class ClusterSpec(Strict):
     batch_of: Literal["completions", "prompts"] = Field(
         "completions", description="what the paper's batch of 256 counts; prompts: num_generations times the work"
     )
-    layouts: dict[str, Layout]  # by base; `default` for those without a line of their own
+    layouts: dict[str, Layout]  # by base, or by arm@base; `default` for those without a line of their own
 
-    def layout(self, base: str) -> Layout:
-        """The layout of a base. Raises BadInput where there is none."""
-        found = self.layouts.get(base, self.layouts.get("default"))
+    def layout(self, base: str, arm: str) -> Layout:
+        """The layout of an arm on a base. Raises BadInput where there is none."""
+        found = self.layouts.get(f"{arm}@{base}", self.layouts.get(base, self.layouts.get("default")))
         if found is None:
             raise BadInput(f"cluster.layouts names no layout for base {base!r}; add one, or one under 'default'")
         return found
@@ -191,6 +199,7 @@ class Profile(Strict):
     evaluate: EvaluateSpec
     search: SearchSpec | None = None
     curve: CurveSpec | None = None
+    bench: BenchSpec | None = None
     sweeps: dict[str, list[float]] = {}  # figure -> the values of its grid that are run; all where it is not named
     cluster: ClusterSpec | None = None
     resources: ResourceSpec
@@ -246,18 +255,40 @@ def closest(name: str, known: list[str]) -> str:
     return f"{hint}known: {', '.join(known)}"
 
 
-def load_profile(name: str, overrides: Sequence[str] = (), *, base: str | None = None) -> Profile:
+def load_profile(
+    name: str,
+    overrides: Sequence[str] = (),
+    *,
+    base: str | None = None,
+    target: str | None = None,
+    all_targets: bool = False,
+) -> Profile:
     """Profile `name`, with `overrides` such as `train.max_steps=30` applied before validation.
 
-    base: a folder, or a hub id as org/model or org/model@REVISION, that takes the place of the profile's bases.
+    base: a folder, or a hub id as org/model or org/model@REVISION, that takes the place of the profile's bases. target:
+    a table or figure; where the profile's `targets` names another profile for it, that one's values hold, under this
+    one's name: a figure about code needs other tasks and models than a table about arithmetic. all_targets: the
+    overrides are for several targets, and one that only the profile's own values have a place for is left out here.
     Raises BadInput with one line for an unknown profile, key or value.
     """
     if name not in profile_names():
         raise BadInput(f"profile {name!r} does not exist; {closest(name, profile_names())}")
     path = PROFILE_DIR / f"{name}.yaml"
-    tree = _read_tree(name)
+    tree = own = _read_tree(name)
+    other = tree.pop("targets", {}).get(target)
+    if other is not None:
+        if other not in profile_names():
+            raise BadInput(f"{path.name}: targets.{target}: profile {other!r} does not exist; known: {profile_names()}")
+        path = PROFILE_DIR / f"{other}.yaml"
+        tree = {**_read_tree(other), "name": name}
+        tree.pop("targets", None)
     for text in overrides:
-        _apply_override(tree, text)
+        try:
+            _apply_override(tree, text)
+        except BadInput:
+            if not all_targets or tree is own:
+                raise
+            _apply_override(own, text)
     if base is not None:
         tree["bases"] = {model_name(base): _given_base(base)}
     try:

@@ -70,6 +70,12 @@ class GVPOTrainer(WholeGroupsMixin, PaperGRPOTrainer):
     def check_batches(args: GVPOConfig) -> None:
         """See `PaperGRPOTrainer`: whole groups in every micro-batch."""
         check_whole_groups(args, per_micro_batch=True)
+        plugin = args.deepspeed_plugin
+        if args.gvpo_rows_per_pass is not None and plugin is not None and plugin.zero_stage == 3:
+            raise ValueError(
+                f"gvpo_rows_per_pass is {args.gvpo_rows_per_pass}; under ZeRO-3 the head's weight cannot be gathered "
+                "when activations are made again: want None, or ZeRO-2"
+            )
 
     def _compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any]) -> torch.Tensor:
         mask = inputs["completion_mask"]

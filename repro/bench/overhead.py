@@ -51,6 +51,8 @@ LITERAL_FORMS: dict[str, dict[str, Any]] = {
 # forms a few percent dearer than GRPO, at the n of their targets: only many rounds tell such a ratio from noise
 CLOSE_FORMS = ("grpo", "grpo, a second one", "centroid, kappa 0", "expected", "expected, shared_kv", "gc2po K<=4")
 CLOSE_N = 8
+# the forms of Figure 8: GRPO, the weights alone, and the two forms of Table 1
+FIGURE_FORMS = ("grpo", "centroid, kappa 0", "expected", "mc m=2 R=1 f=1")
 
 
 def method_of(form: str) -> str:
@@ -218,6 +220,31 @@ def bench_overhead(
         "targets": target_rows(rows, literal),
         "load_average": os.getloadavg()[0],
     }
+
+
+def bench_base(profile: Profile, base: str, report: Callable[[float, str], None]) -> dict[str, Any]:
+    """What a step of `FIGURE_FORMS` costs on one base, at the profile's group size and its highest training level.
+
+    Returns rows as `ratio_row` and the base's parameters. Raises BadInput when the base has not been made.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from repro.cells.bases import base_source
+
+    bench, n = profile.bench, profile.train["num_generations"]
+    others = {name: ref for name, ref in profile.bases.items() if name != base}
+    alone = profile.model_copy(update={"bases": {base: profile.bases[base], **others}})
+    forms, done = {name: FORMS[name] for name in FIGURE_FORMS}, iter(range(1, bench.rounds + 2))
+
+    def tell(text: str) -> None:
+        report(next(done) / (bench.rounds + 1), text)
+
+    level = (profile.tasks.train_levels or [""])[-1]  # benchmarks have no levels
+    rows = _measure(alone, level, n, bench.prompts, bench.rounds, forms, "grpo", tell)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base_source(profile, base)[0]))
+    return {"rows": rows, "parameters": model.num_parameters()}
 
 
 def _levels(profile: Profile) -> list[str]:

@@ -5,6 +5,7 @@ never be read.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ class Cell:
     seed: int
     spec: dict[str, Any]
 
-    @property
+    @cached_property
     def spec_hash(self) -> str:
         return sha256_text(canonical_json(self.spec))
 

@@ -5,7 +5,7 @@ An arm is a method with overrides of its trainer's arguments. A profile says how
 It is written before the run. Nothing here is a result.
 """
 
-from repro.cells.figures import CURVE_ARMS, FIGURE_ARMS, FIGURES, RATE_ARMS, STUDIES
+from repro.cells.figures import FIGURE_ARMS, FIGURES
 from repro.cells.records import (
     CONSTANT,
     EXPECTED,
@@ -17,6 +17,7 @@ from repro.cells.records import (
     Claim,
     Experiment,
 )
+from repro.cells.studies import CURVE_ARMS, RATE_ARMS, STUDIES
 from repro.config import closest
 from repro.errors import BadInput
 

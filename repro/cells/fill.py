@@ -11,21 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from repro.bases.files import weight_files
 from repro.bases.load import load_model, load_tokenizer
 from repro.cells.bases import base_source
 from repro.cells.cell import Cell
 from repro.cells.state import load_summary
-from repro.config import Profile, TaskSpec
+from repro.config import EvaluateSpec, Profile, TaskSpec
 from repro.device import decide, device_name
 from repro.errors import BadInput
 from repro.evaluation.draw import regrade_samples
 from repro.evaluation.policy import asked, evaluate_policy, summaries
-from repro.evaluation.store import read_samples, replace_samples
+from repro.evaluation.store import Sample, read_samples, replace_samples
 from repro.files import exclusive_lock, read_json, sha256_text, write_json
 from repro.methods.checkpoints import is_main
-from repro.methods.registry import SEARCH, get_method
+from repro.methods.registry import BENCH, INPUTS, SEARCH, get_method
 from repro.methods.run import Curve, Report, Training
 from repro.paths import cache_dir
 from repro.provenance import provenance
@@ -54,8 +55,10 @@ def run_cell(profile: Profile, cell: Cell, report: Report) -> None:
         env = record_environment(cell, device)
         base, weights = base_source(profile, cell.base)
         with make_taskset(profile.tasks) as tasks:
-            if cell.spec["method"] == SEARCH:
-                result = _search(profile, cell, tasks, base, device, report)
+            if cell.spec["method"] in _OF_A_POLICY:
+                result = _with_policy(profile, cell, tasks, base, device, report)
+            elif cell.spec["method"] == BENCH:
+                result = _step_cost(profile, cell, report)
             else:
                 result = _measure(profile, cell, tasks, base, device, report)
         write_json(folder / "summary.json", summary_head(profile, cell, weights, env) | result)
@@ -191,36 +194,77 @@ def _curve(profile: Profile, cell: Cell) -> Curve | None:
     return Curve(tuple(profile.tasks.suites), profile.curve, profile.evaluate)
 
 
-def _search(
+def _step_cost(profile: Profile, cell: Cell, report: Report) -> dict[str, Any]:
+    """Measure what a step of GCPO's forms costs on the cell's base."""
+    started = time.perf_counter()
+    rows = resolve("repro.bench.overhead:bench_base")(profile, cell.base, report)
+    seconds = {"train": 0.0, "evaluate": time.perf_counter() - started}
+    return {"train": None, "suites": {}, "bench": rows, "seconds": seconds}
+
+
+def _with_policy(
     profile: Profile, cell: Cell, tasks: TaskSet, base: Path, device: torch.device, report: Report
 ) -> dict[str, Any]:
-    """Search with the policy of another, finished cell."""
+    """Search with the policy of another, finished cell, or give it other inputs: answers of several kinds."""
     policy = cell.spec["policy"]
     source = policy_dir(policy) if cell.spec["policy_trained"] else base
     if not source.is_dir() or not weight_files(source):
         raise BadInput(f"policy of {policy} is not in {source}; delete its cell's folder and run the target again")
     started, cpu_started = time.perf_counter(), time.process_time()
-    answered, record = resolve("repro.methods.search:search_suites")(
-        load_model(source, device).eval(),
-        load_tokenizer(source),
-        tasks,
-        profile,
-        cell.spec,
-        cell.folder / "trees",
-        report,
-    )
-    kinds = {}
-    single = profile.evaluate.model_copy(update={"samples": 1})
-    for kind, samples in answered.items():
-        replace_samples(cell.folder / f"samples_{kind}.jsonl.zst", samples)
-        kinds[kind] = summaries(tasks, asked(tasks, list(profile.tasks.suites)), single, samples)
+    model, tokenizer = load_model(source, device).eval(), load_tokenizer(source)
+    result = _OF_A_POLICY[cell.spec["method"]](profile, cell, tasks, source, model, tokenizer, report)
     return {
         "train": None,
-        "suites": kinds["mcts"],
-        "kinds": kinds,
-        "search": record,
+        **result,
         "seconds": {"train": 0.0, "evaluate": time.perf_counter() - started},
         "cpu_seconds": {"train": 0.0, "evaluate": time.process_time() - cpu_started},
+    }
+
+
+def _search(
+    profile: Profile,
+    cell: Cell,
+    tasks: TaskSet,
+    source: Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    report: Report,
+) -> dict[str, Any]:
+    answered, record = resolve("repro.methods.search:search_suites")(
+        model, tokenizer, tasks, profile, cell.spec, cell.folder / "trees", report
+    )
+    for kind, samples in answered.items():
+        replace_samples(cell.folder / f"samples_{kind}.jsonl.zst", samples)
+    single = profile.evaluate.model_copy(update={"samples": 1})
+    kinds = _kinds(tasks, profile, single, answered)
+    return {"suites": kinds["mcts"], "kinds": kinds, "search": record}
+
+
+def _inputs(
+    profile: Profile,
+    cell: Cell,
+    tasks: TaskSet,
+    source: Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    report: Report,
+) -> dict[str, Any]:
+    answered = resolve("repro.methods.inputs:answer_suites")(
+        model, tokenizer, source, tasks, profile, cell.spec, cell.folder, report
+    )
+    kinds = _kinds(tasks, profile, profile.evaluate, answered)
+    return {"suites": kinds["x"], "kinds": kinds}
+
+
+_OF_A_POLICY = {SEARCH: _search, INPUTS: _inputs}
+
+
+def _kinds(
+    tasks: TaskSet, profile: Profile, spec: EvaluateSpec, answered: dict[str, list[Sample]]
+) -> dict[str, dict[str, Any]]:
+    return {
+        kind: summaries(tasks, asked(tasks, list(profile.tasks.suites)), spec, samples)
+        for kind, samples in answered.items()
     }
 
 
@@ -230,8 +274,10 @@ def regrade_cell(profile: Profile, cell: Cell) -> dict[str, int]:
     Returns changed verdicts per suite.
     """
     summary, profile = load_summary(cell), _as_measured(profile, cell)
-    if cell.spec["method"] == SEARCH:
-        raise BadInput(f"cell {cell.id} is a search, whose curves need its trees; delete it and run the target again")
+    if cell.spec["method"] == BENCH:
+        raise BadInput(f"cell {cell.id} measures cost and answers no question; name other arms")
+    if cell.spec["method"] in _OF_A_POLICY:
+        raise BadInput(f"cell {cell.id} holds answers of several kinds; delete it and run the target again")
     path, names = cell.folder / SAMPLES, list(profile.tasks.suites)
     stored = read_samples(path)
     if not stored:

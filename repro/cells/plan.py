@@ -11,7 +11,7 @@ from repro.cluster.settings import batch_as_prompts
 from repro.config import Profile
 from repro.errors import BadInput
 from repro.evaluation.engines import ENGINES
-from repro.methods.registry import SEARCH, get_method
+from repro.methods.registry import BENCH, INPUTS, SEARCH, get_method
 from repro.provenance import lock_hash
 from repro.references import module_of
 from repro.tasks.build import task_module
@@ -20,7 +20,10 @@ from repro.tasks.build import task_module
 CELL = ("repro.cells.fill",)
 SEARCH_CODE = ("repro.methods.search",)
 VALUE_CODE = ("repro.methods.search_value",)
+BENCH_CODE = ("repro.bench.overhead",)
+INPUTS_CODE = ("repro.methods.inputs",)
 DEVELOPMENT_SEED = 1000  # the first of those that no table uses
+_CONTEXTS = "gcpo_mc"  # the arm whose contexts, n and m the three inputs of Figure 6 have
 
 
 def code_roots(profile: Profile, base: str, arm: Arm) -> tuple[str, ...]:
@@ -29,6 +32,10 @@ def code_roots(profile: Profile, base: str, arm: Arm) -> tuple[str, ...]:
     roots |= {code for name in lineage(profile, base) if (code := recipe_module(profile, name))}
     if arm.method == SEARCH:
         roots |= {*SEARCH_CODE, *(VALUE_CODE if profile.search and profile.search.value == "value_model" else ())}
+    elif arm.method == BENCH:
+        roots |= {*BENCH_CODE, *get_method("grpo").modules, *get_method("gcpo").modules}
+    elif arm.method == INPUTS:
+        roots |= set(INPUTS_CODE)
     elif arm.method is not None:
         roots |= set(get_method(arm.method).modules)
     return tuple(sorted(roots))
@@ -36,7 +43,7 @@ def code_roots(profile: Profile, base: str, arm: Arm) -> tuple[str, ...]:
 
 def trains(arm: Arm) -> bool:
     """Whether an arm trains a policy; if not, it measures or searches with one that is there."""
-    return arm.method not in (None, SEARCH)
+    return arm.method not in (None, SEARCH, INPUTS, BENCH)
 
 
 def training_values(profile: Profile, base: str, arm: Arm) -> dict[str, Any]:
@@ -53,6 +60,22 @@ def training_values(profile: Profile, base: str, arm: Arm) -> dict[str, Any]:
     if shared and profile.cluster is not None and profile.cluster.batch_of == "prompts":
         return batch_as_prompts(values)
     return values
+
+
+def why_not_run(profile: Profile, experiment: Experiment) -> str:
+    """Why the profile cannot run a target, in one line; "" where it can."""
+    arms = [get_arm(name) for name in experiment.arms]
+    sections = {
+        "search": any(arm.method == SEARCH for arm in arms),
+        "bench": any(arm.method == BENCH for arm in arms),
+        "curve": any(arm.curve for arm in arms),
+    }
+    for section, needed in sections.items():
+        if needed and getattr(profile, section) is None:
+            return f"{experiment.id} needs a section {section!r}, which profile {profile.name} does not have"
+    if experiment.development and profile.tasks.kind != "procedural":
+        return f"{experiment.id} needs development questions, which tasks of kind {profile.tasks.kind!r} do not have"
+    return experiment.why_not(profile)
 
 
 def check_sweep(profile: Profile, experiment: Experiment) -> None:
@@ -97,19 +120,27 @@ def make_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
         spec["forbidden_first"] = profile.evaluate.direct_start
     if profile.cluster is not None:  # how a training is spread moves its rounding, and its batch
         cluster = profile.cluster
-        spec["cluster"] = {"ranks": cluster.ranks, **cluster.layout(base).model_dump()}
+        spec["cluster"] = {"ranks": cluster.ranks, **cluster.layout(base, arm.id).model_dump()}
+    if arm.method == BENCH:
+        if profile.bench is None:
+            raise BadInput(f"profile {profile.name} has no section 'bench'; arm {arm.id} needs one")
+        spec |= {"bench": profile.bench.model_dump(), "train_arguments": profile.train}
     if arm.search is not None:
+        policy = searched_cell(profile, base, arm, seed)
+        spec |= {"policy": policy.id, "policy_trained": policy.trained}
+    if arm.method == INPUTS:
+        spec["inputs"] = training_values(profile, base, get_arm(_CONTEXTS))
+    elif arm.method == SEARCH:
         if profile.search is None:
             raise BadInput(f"profile {profile.name} has no section 'search'; arm {arm.id} needs one")
-        policy = searched_cell(profile, base, arm, seed)
-        spec |= {"search": profile.search.model_dump(), "policy": policy.id, "policy_trained": policy.trained}
+        spec["search"] = profile.search.model_dump()
         if profile.search.value == "value_model":
             spec["value_model"] = training_values(profile, base, get_arm("rest_mcts"))
     return Cell(profile.name, base, arm.id, seed, spec)
 
 
 def searched_cell(profile: Profile, base: str, arm: Arm, seed: int) -> Cell:
-    """The cell whose policy a search arm searches with."""
+    """The cell whose policy an arm searches with, or gives other inputs."""
     return make_cell(profile, base, get_arm(arm.search), seed)
 
 
@@ -138,8 +169,8 @@ def plan_cells(
             raise BadInput(f"base {name!r} is not in profile {profile.name!r}; its bases: {', '.join(profile.bases)}")
     for name in profile.arms:
         get_arm(name)
-    if lacking := experiment.lacks(profile):
-        raise BadInput(lacking)
+    if reason := why_not_run(profile, experiment):
+        raise BadInput(reason)
     check_sweep(profile, experiment)
     chosen = [
         get_arm(name) for name in experiment.arms if _planned(get_arm(name), profile) and (not arms or name in arms)
@@ -151,6 +182,7 @@ def plan_cells(
         for base in experiment.bases(profile)
         if not bases or base in bases
         for arm in chosen
+        if seed == 0 or not arm.once
     ]
 
 

@@ -30,6 +30,7 @@ class Arm:
     paper_method: str | None = None  # the `method` label of the paper's row it stands beside
     like: str | None = None
     multiples: dict[str, float] = field(default_factory=dict)  # arguments as multiples of the profile's shared ones
+    once: bool = False  # one cell per base, whatever the number of seeds
 
     def measurable(self, profile: Profile) -> bool:
         """Whether the profile has what the row needs."""
@@ -45,7 +46,9 @@ NEW_TO_TRAINING = ("far", "reworded")  # suites of longer problems, and of the s
 EXPECTED = {"estimator": "centroid", "eq13": "p_q"}
 CONSTANT = {"upsilon_control": "constant"}
 NO_KL = {"kappa": 0.0}
+STEP_COST = "step_cost"  # the arm that measures what a step costs
 CURVE = "_curve"  # ends the name of an arm whose training is measured on the way; its cells are no table's
+CODE = "code"  # what a figure may need of a profile's suites
 
 
 @dataclass(frozen=True)
@@ -116,11 +119,26 @@ class Sweep:
 
 
 @dataclass(frozen=True)
+class Panel:
+    """One panel of a figure of arms: its title and the label of every arm in it.
+
+    suite: the place of its suite in the profile, None for the average over suites. paper: the `quantity` under which
+    repro/paper/figures.csv holds the paper's values.
+    """
+
+    title: str
+    arms: dict[str, str]
+    suite: int | None = None
+    paper: str = ""
+
+
+@dataclass(frozen=True)
 class Experiment:
     """A table or figure of the paper.
 
     Of a figure alone: paper, what the paper shows in words; statements; measure and draw, "module:function" names (see
-    `repro.figuredata`); sweep; files, further files of a cell that it reads and `publish` copies.
+    `repro.figuredata`); sweep or panels; remarks, what a reader must know of it; files, further files of a cell that it
+    reads and `publish` copies. needs: "code" where its suites must be of programs.
     """
 
     id: str
@@ -140,16 +158,11 @@ class Experiment:
     measure: str = ""
     draw: str = ""
     sweep: Sweep | None = None
+    panels: tuple[Panel, ...] = ()
+    remarks: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    needs: str = ""
     development: bool = False  # on seeds and questions that no table uses
-
-    def lacks(self, profile: Profile) -> str:
-        """What the profile would need for it, in one line; empty if nothing is missing."""
-        if any(arm.endswith(CURVE) for arm in self.arms) and profile.curve is None:
-            return f"{self.id} needs a section 'curve', which profile {profile.name} does not have"
-        if self.development and profile.tasks.kind != "procedural":
-            return f"{self.id} needs development questions, which tasks of kind {profile.tasks.kind!r} do not have"
-        return ""
 
     def bases(self, profile: Profile) -> list[str]:
         """Names of the profile's bases that it compares on; the first one where none plays the role."""
@@ -158,11 +171,27 @@ class Experiment:
             return names
         return [name for name in names if profile.bases[name].role.startswith(self.role)] or names[:1]
 
+    def why_not(self, profile: Profile) -> str:
+        """Why the profile cannot run it, "" where it can."""
+        suites = profile.tasks.suites
+        if (
+            self.needs != CODE
+            or profile.tasks.kind == "programs"
+            or all(name.startswith("HumanEval") for name in suites)
+        ):
+            return ""
+        return (
+            f"{self.id} asks for programs; profile {profile.name} has {', '.join(suites)} and names none under targets"
+        )
+
     def in_profile(self, profile: Profile) -> "Experiment":
         """The same with the points of its sweep that the profile keeps (all where it names none).
 
-        Raises BadInput for a value that is not on the grid, and where the paper's best value is missing.
+        Raises BadInput where the profile cannot run it, for a value that is not on the grid, and where the paper's best
+        value is missing.
         """
+        if reason := self.why_not(profile):
+            raise BadInput(reason)
         kept = profile.sweeps.get(self.id)
         if self.sweep is None or kept is None:
             return self

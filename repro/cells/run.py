@@ -2,14 +2,14 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from repro.cells.bases import base_marker, base_specs, lineage, make_profile_base
 from repro.cells.cell import Cell
 from repro.cells.experiments import ARMS, EXPERIMENTS, get_arm
-from repro.cells.plan import plan_cells, training_values, trains
+from repro.cells.plan import plan_cells, training_values, trains, why_not_run
 from repro.cells.pool import Outcome, Task, run_pool
 from repro.cells.records import Experiment
 from repro.cells.state import load_summary, state
@@ -21,6 +21,7 @@ from repro.paths import cache_dir, results_dir
 from repro.provenance import provenance
 
 _NEEDED_MIB = 500
+_INPUTS_COST = 10  # of the answers from other inputs, in evaluations: n - 1 candidates and seven contexts an answer
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ def estimate_seconds(profile: Profile, cell: Cell) -> float:
     scale = cost.base_cost.get(cell.base, 1.0)
     if "search" in cell.spec:
         return scale * cost.search_seconds
+    if "bench" in cell.spec:
+        return scale * cost.bench_seconds
+    if "inputs" in cell.spec:
+        return scale * _INPUTS_COST * cost.evaluate_seconds
     train = cost.train_seconds * cost.arm_cost.get(cell.arm, 1.0) if cell.trained else 0.0
     return scale * (train + cost.evaluate_seconds)
 
@@ -86,22 +91,22 @@ def _check_gpu(profile: Profile) -> None:
         raise BadInput(f"{needs_gpu(profile)}, or set GCPO_DEVICE=cpu to run it all the same")
 
 
-def target_status(profile: Profile) -> list[dict]:
-    """One row per registered table or figure: id, title, built, and how many cells of this profile are in which
-    state.
+def target_status(profile_for: Callable[[str], Profile]) -> list[dict]:
+    """One row per registered table or figure: id, title, whether it is built and the profile can run it, and how many
+    of its cells are in which state. profile_for: a target's profile.
     """
     rows = []
     for experiment in EXPERIMENTS.values():
+        profile = profile_for(experiment.id)
+        reason = why_not_run(profile, experiment)
         row = {
             "id": experiment.id,
             "kind": experiment.kind,
             "title": experiment.title,
-            "built": experiment.built,
-            "note": experiment.note,
+            "built": experiment.built and not reason,
+            "note": experiment.note or reason,
         }
-        if lacking := experiment.lacks(profile):
-            row |= {"built": False, "note": lacking}
-        elif experiment.built:
+        if row["built"]:
             counts = dict.fromkeys(("done", "running", "failed", "waiting"), 0)
             running = []
             for cell in plan_cells(profile, experiment.in_profile(profile)):
@@ -120,6 +125,43 @@ def plan(profile: Profile, experiment: Experiment, options: Options) -> dict:
     Raises BadInput for whatever `run` would refuse.
     """
     cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
+    not_run = {name: ARMS[name].why_not for name in experiment.arms if not ARMS[name].built}
+    return {"target": experiment.id, **_estimate(profile, cells, options), "not_run": not_run}
+
+
+Targets = Sequence[tuple[Profile, Experiment]]  # tables and figures, each with its profile
+
+
+def plan_all(targets: Targets, options: Options) -> dict:
+    """The same for several targets, each with its profile, a shared cell once."""
+    parts = [_estimate(profile, own, options) for profile, own in _by_profile(targets, _cells_of(targets, options))]
+    whole = {**parts[0], "target": "all", "not_run": {name: arm.why_not for name, arm in ARMS.items() if not arm.built}}
+    for part in parts[1:]:
+        for name in ("cells", "wanting", "work", "seconds_wall"):
+            whole[name] = whole[name] + part[name]
+        whole["bases"] = whole["bases"] | part["bases"]
+    return whole
+
+
+def _cells_of(targets: Targets, options: Options) -> dict[str, list[Cell]]:
+    """Target -> its cells. Raises BadInput for arms or bases, which belong to one target."""
+    if options.arms or options.bases:
+        raise BadInput("--arms and --bases narrow one target; name it instead of 'all'")
+    return {experiment.id: plan_cells(profile, experiment, options.seeds) for profile, experiment in targets}
+
+
+def _by_profile(targets: Targets, cells: dict[str, list[Cell]]) -> list[tuple[Profile, list[Cell]]]:
+    """The cells of the targets of one profile together, each once."""
+    profiles = [profile for profile, _ in targets]
+    distinct = [each for place, each in enumerate(profiles) if each not in profiles[:place]]
+    owned = [[cell for own, each in targets if own == profile for cell in cells[each.id]] for profile in distinct]
+    return [
+        (profile, list({cell.id: cell for cell in own}.values())) for profile, own in zip(distinct, owned, strict=True)
+    ]
+
+
+def _estimate(profile: Profile, cells: list[Cell], options: Options) -> dict:
+    """Cells with state and seconds, bases to make, and their sum."""
     check_room(results_dir(profile.name))
     check_room(cache_dir())
     provenance()
@@ -137,7 +179,6 @@ def plan(profile: Profile, experiment: Experiment, options: Options) -> dict:
     base_seconds = {name: profile.resources.base_seconds.get(name, 0.0) for name in missing}
     work = sum(row["seconds"] for row in rows if row["state"] != "done") + sum(base_seconds.values())
     return {
-        "target": experiment.id,
         "profile": profile.name,
         "cells": rows,
         "bases": base_seconds,
@@ -146,7 +187,6 @@ def plan(profile: Profile, experiment: Experiment, options: Options) -> dict:
         "seconds_wall": work / (options.jobs or profile.resources.jobs),
         "unit": profile.resources.unit,
         "wanting": wanting,
-        "not_run": {name: ARMS[name].why_not for name in experiment.arms if not ARMS[name].built},
     }
 
 
@@ -162,19 +202,18 @@ def run(profile: Profile, experiment: Experiment, options: Options) -> tuple[Out
     return fill(profile, cells, options), cells
 
 
-def run_all(profile: Profile, options: Options) -> tuple[Outcome, dict[str, list[Cell]]]:
-    """Fill every missing cell of everything that is built, a shared one once. Returns what happened and the cells per
-    target. Raises as `fill`, and for arms or bases, which belong to one target.
+def run_all(targets: Targets, options: Options) -> tuple[Outcome, dict[str, list[Cell]]]:
+    """Fill every missing cell of these targets, a shared one once. Returns what happened and the cells per target.
+
+    targets: each with its profile. Raises as `fill`, and for arms or bases, which belong to one target.
     """
-    if options.arms or options.bases:
-        raise BadInput("--arms and --bases narrow one target; name it instead of 'all'")
-    cells = {
-        experiment.id: plan_cells(profile, experiment.in_profile(profile), options.seeds)
-        for experiment in EXPERIMENTS.values()
-        if experiment.built and not experiment.lacks(profile)
-    }
-    once = {cell.id: cell for planned in cells.values() for cell in planned}
-    return fill(profile, list(once.values()), options), cells
+    cells = _cells_of(targets, options)
+    outcomes = [fill(profile, own, options) for profile, own in _by_profile(targets, cells)]
+    return Outcome(
+        [name for each in outcomes for name in each.done],
+        {name: line for each in outcomes for name, line in each.failed.items()},
+        {name: line for each in outcomes for name, line in each.skipped.items()},
+    ), cells
 
 
 def fill(
@@ -225,6 +264,10 @@ def check_settings(profile: Profile, cells: list[Cell]) -> None:
         from repro.methods.search import mcts_config
 
         mcts_config(profile.search, profile.evaluate.max_new_tokens, f"profile {profile.name}")
+    for cell in {cell.arm: cell for cell in cells if "inputs" in cell.spec}.values():
+        from repro.methods.inputs import settings_of
+
+        settings_of(cell.spec["inputs"], f"profile {profile.name}, arm {cell.arm}")
     for kind in dict.fromkeys(ref.kind for ref in profile.bases.values() if ref.made):
         base_specs(profile, kind)
     for suite in profile.tasks.suites:

@@ -13,7 +13,7 @@ from repro.cluster.preflight import distributed, measured_cost
 from repro.cluster.record import Part
 from repro.config import Profile
 from repro.errors import BadInput
-from repro.evaluation.policy import summaries
+from repro.evaluation.policy import asked, summaries
 from repro.evaluation.store import read_samples, replace_samples
 from repro.files import read_json, write_json
 from repro.tasks.protocol import Question, TaskSet
@@ -72,8 +72,8 @@ def finish_cell(profile: Profile, cell: Cell, tasks: TaskSet, parts: tuple[Part,
     samples = []
     for part in parts:
         found = read_samples(part_file(cell, part))
-        asked = len(PartOfSuite(tasks, part).questions(part.suite))
-        wanted = asked * (profile.evaluate.samples_of(part.suite) + profile.evaluate.greedy)
+        count = len(PartOfSuite(tasks, part).questions(part.suite))
+        wanted = count * (profile.evaluate.samples_of(part.suite) + profile.evaluate.greedy)
         if len(found) != wanted:
             return _failure(part_failure(cell, part)) or f"{part.name} has {len(found)} of {wanted} samples"
         samples += found
@@ -81,7 +81,7 @@ def finish_cell(profile: Profile, cell: Cell, tasks: TaskSet, parts: tuple[Part,
     replace_samples(cell.folder / SAMPLES, samples)
     result = {
         "train": record,
-        "suites": summaries(tasks, list(profile.tasks.suites), profile.evaluate, samples),
+        "suites": summaries(tasks, asked(tasks, list(profile.tasks.suites)), profile.evaluate, samples),
         "seconds": {
             "train": record["wall_seconds"] if record else 0.0,
             "evaluate": sum(sample.seconds + sample.grade_seconds for sample in samples),

@@ -30,10 +30,10 @@ def cluster_of(profile: Profile) -> ClusterSpec:
     return profile.cluster
 
 
-def setup_of(profile: Profile, base: str, values: dict[str, Any]) -> memory.Setup:
-    """What one rank must hold while it trains `base` with the resolved `values` of an arm."""
-    cluster = cluster_of(profile)
-    layout = cluster.layout(base)
+def setup_of(profile: Profile, cell: Cell) -> memory.Setup:
+    """What one rank must hold while it trains the cell."""
+    cluster, values, base = cluster_of(profile), cell.spec["train"], cell.base
+    layout = cluster.layout(base, cell.arm)
     vllm = values.get("use_vllm", False)
     rows = values["per_device_train_batch_size"]
     kappa = values.get("kappa", 0.0)
@@ -110,7 +110,12 @@ def check_cells(profile: Profile, cells: list[Cell]) -> None:
     for cell in {(cell.base, cell.arm): cell for cell in cells if distributed(cell)}.values():
         where = f"profile {profile.name}, {cell.arm} on {cell.base}"
         check_batch(cluster, cell.spec["train"], where)
-        setup = setup_of(profile, cell.base, cell.spec["train"])
+        setup = setup_of(profile, cell)
+        if setup.zero_stage == 3 and cell.spec["train"].get("gvpo_rows_per_pass"):
+            raise BadInput(
+                f"{where}: gvpo_rows_per_pass makes activations again outside the model, where ZeRO-3 has gathered no "
+                f"weights; set cluster.layouts '{cell.arm}@{cell.base}' to zero 2, with offload if it must"
+            )
         memory.check_memory(shape_of(profile.bases[cell.base].model), setup, where)
 
 

@@ -71,8 +71,8 @@ def overrides(profile: Profile, *, ranks: int, deepspeed: bool) -> tuple[str, ..
     lines += [f"tasks.suites.{suite}=4" for suite in profile.tasks.suites]
     lines += [f"evaluate.{name}={value}" for name, value in _EVALUATE.items()]
     lines += [f"cluster.ranks={ranks}", f"cluster.batch={batch}", "resources.threads=1", "resources.jobs=2"]
-    if not deepspeed:
-        lines.append("cluster.layouts.default.zero=0")
+    # tiny rows fit at once, and ZeRO-3 does not know how to make them again row by row
+    lines.append("arms.gvpo.gvpo_rows_per_pass=null" if deepspeed else "cluster.layouts.default.zero=0")
     return tuple(lines)
 
 

@@ -28,8 +28,8 @@ class Site(Strict):
     evaluate_time: str
     at_once: int = Field(4, ge=1)
     grace_seconds: int = Field(1800, ge=10)
-    extra: tuple[str, ...] = ()
-    setup: tuple[str, ...] = ()
+    extra: list[str] = Field(default_factory=list)
+    setup: list[str] = Field(default_factory=list)
     container: str = ""
     python: str = "python"
     hf_home: str = ""

@@ -58,7 +58,7 @@ def train(launch: Path, index: int, *, stop: Path, stopped: Path) -> None:
         return
     with exclusive_lock(cell.folder / "lock", f"cell {cell.id}"), _failure_recorded(cell.folder / FAILED):
         device = decide(profile.resources.device)
-        layout = profile.cluster.layout(cell.base) if several else None
+        layout = profile.cluster.layout(cell.base, cell.arm) if several else None
         check_node(
             deepspeed=layout is not None and layout.zero > 0,
             vllm=device.type == "cuda" and bool(cell.trained and cell.spec["train"].get("use_vllm")),
@@ -93,7 +93,7 @@ def _train_on_ranks(profile: Profile, cell: Cell, launch: Path, index: int, stop
     asked = command(
         launch,
         index,
-        profile.cluster.layout(cell.base),
+        profile.cluster.layout(cell.base, cell.arm),
         ranks=profile.cluster.ranks,
         stop=stop,
         stopped=stopped,
@@ -153,6 +153,7 @@ def evaluate_part(profile: Profile, cell: Cell, part: Part) -> None:
                 profile.evaluate,
                 seed=cell.seed,
                 path=path,
+                forbidden_first=cell.spec.get("forbidden_first"),
                 device=decide(profile.resources.device),
                 report=_say,
             )

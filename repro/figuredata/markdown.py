@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from repro.evaluation.sides import examples_markdown
 from repro.figuredata.model import ALL, Decision, FigureData, Value
 from repro.paper.findings import markdown_table
 from repro.tables.words import NOTHING
@@ -25,6 +26,7 @@ def to_markdown(figure: FigureData) -> str:
         points_markdown(figure),
         "## Sentences and what was found",
         decisions_markdown(figure),
+        *(["## Answers side by side", answers_markdown(figure)] if figure.examples else []),
         "## Notes",
         "\n".join(f"- {note}" for note in (*figure.notes, provenance)),
     ]
@@ -32,8 +34,9 @@ def to_markdown(figure: FigureData) -> str:
 
 
 def points_markdown(figure: FigureData) -> str:
-    """The points as a table: the keys that the figure shows."""
-    columns = {title: [_cell(row[key]) for row in figure.rows] for key, title in figure.shown.items()}
+    """The points as a table: the keys and the kinds of rows that the figure shows."""
+    rows = [row for row in figure.rows if not figure.listed or row["kind"] in figure.listed]
+    columns = {title: [_cell(row[key]) for row in rows] for key, title in figure.shown.items()}
     return markdown_table(pd.DataFrame(columns))
 
 
@@ -44,6 +47,7 @@ def decisions_markdown(figure: FigureData) -> str:
         own = [each for each in figure.decisions if each.statement == name]
         rows.append(
             {
+                "about": own[0].statement,
                 "sentence": own[0].text + (" (primary)" if own[0].primary else ""),
                 "decided by": own[0].asks,
                 "measured": "; ".join(_found(each, len(own) > 1) for each in own if each.base != ALL),
@@ -51,6 +55,11 @@ def decisions_markdown(figure: FigureData) -> str:
             }
         )
     return markdown_table(pd.DataFrame(rows))
+
+
+def answers_markdown(figure: FigureData) -> str:
+    """The shown answers of both policies, side by side."""
+    return examples_markdown(figure.examples, "GRPO", "GCPO expected")
 
 
 def _last(own: Sequence[Decision]) -> Decision:

@@ -61,7 +61,9 @@ class FigureData:
     """Everything that a reader of a figure sees; drawing and printing need no other input.
 
     rows: the points, one flat record each, all with the same keys: the CSV. shown: the keys that the text prints, with
-    their headings. finding: what the figure says, in one sentence. notes: what a reader must know besides.
+    their headings; listed: the kinds of rows (`row["kind"]`) that it prints, all if empty. finding: what the figure
+    says, in one sentence. notes: what a reader must know besides. examples: answers of two policies to one question
+    each (`repro.evaluation.sides.examples`).
     """
 
     head: FigureHead
@@ -70,6 +72,8 @@ class FigureData:
     finding: str
     decisions: tuple[Decision, ...]
     notes: tuple[str, ...] = ()
+    listed: tuple[str, ...] = ()
+    examples: tuple[dict[str, str], ...] = ()
 
     def decision(self, statement: str, base: str) -> Decision:
         """What was found about one sentence on a base. Raises BadInput for an unknown one."""
@@ -124,6 +128,12 @@ def withheld(decisions: Sequence[Decision], exact: Sequence[str]) -> tuple[Decis
     tests need none.
     """
     return tuple(each if each.statement in exact else replace(each, p=None, holm=None) for each in decisions)
+
+
+def primary_words(decisions: Sequence[Decision]) -> str:
+    """The primary verdicts as one sentence: what a figure says in its title."""
+    last = {each.statement: each.verdict for each in decisions if each.primary}  # over all bases comes last
+    return "; ".join(f"{statement}: {word}" for statement, word in last.items())
 
 
 def _over_all(own: Sequence[Decision]) -> Decision:

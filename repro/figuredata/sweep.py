@@ -16,15 +16,15 @@ from repro import stats
 from repro.cells.records import Experiment, Statement
 from repro.cells.state import read_metrics
 from repro.config import Profile
-from repro.figuredata.model import Decision, FigureData, Value, decide, figure_head, settled, withheld
+from repro.figuredata.model import Decision, FigureData, Value, decide, figure_head, primary_words, settled, withheld
 from repro.stats.verdicts import (
     ALPHA,
     CONTRADICTED,
     EQUIVALENT,
     NOT_TESTED,
-    REVERSED,
     SUPPORTED,
     UNDECIDED,
+    above_each,
     direction_verdict,
 )  # fmt: skip
 from repro.tables import check_cells, table_spec
@@ -63,7 +63,7 @@ def measure(
             "low": "low", "high": "high", "greedy": "greedy", "versus": f"minus {spec.reference}",
             "mean_upsilon": "mean Upsilon", "seeds": "seeds",
         },
-        finding=_finding(decisions),
+        finding=primary_words(decisions),
         decisions=decisions,
         notes=_notes(experiment, measured),
     )  # fmt: skip
@@ -105,9 +105,8 @@ def _parts(name: str, estimate: Estimate | None) -> dict[str, float | None]:
 
 def _mean_upsilon(cells: Sequence[Mapping[str, Any]], folder: Path) -> float | None:
     """Mean of Upsilon over a point's steps and seeds; None where no step has one."""
-    logged = [
-        row["upsilon/mean"] for cell in cells for row in read_metrics(folder / cell["cell_id"]) if "upsilon/mean" in row
-    ]
+    rows = [row for cell in cells for row in read_metrics(folder / cell["cell_id"])]
+    logged = [row["upsilon/mean"] for row in rows if row.get("upsilon/mean") is not None]  # null: no group had any
     return fmean(logged) if logged else None
 
 
@@ -197,18 +196,13 @@ def _best(curve: _Curve, statement: Statement) -> Decision:
     found = [(value, *each) for value, each in found if each is not None]
     if not found:
         return decide(statement, curve.base, NOT_TESTED, "not measured")
-    holm = stats.holm([estimate.p for _, estimate, _ in found])
-    leads = [(value, estimate.value, p < ALPHA) for (value, estimate, _), p in zip(found, holm, strict=True)]
-    below = [lead > 0 and told for _, lead, told in leads]
-    above = [str(value) for value, lead, told in leads if lead < 0 and told]
-    if all(below):
-        word = SUPPORTED
-    elif above:
-        word = REVERSED
-    else:
-        word = EQUIVALENT if _all_equivalent(p for _, _, p in found) else UNDECIDED
+    p_values = [estimate.p for _, estimate, _ in found]
+    word = above_each([estimate.value for _, estimate, _ in found], p_values, [near for *_, near in found])
+    holm = stats.holm(p_values)
+    leads = [(value, estimate.value) for (value, estimate, _), p in zip(found, holm, strict=True) if p < ALPHA]
+    below, above = sum(lead > 0 for _, lead in leads), [str(value) for value, lead in leads if lead < 0]
     top = min(found, key=lambda each: each[1].value)
-    text = f"above {sum(below)} of {len(found)} values" + (f", below {', '.join(above)}" if above else "")
+    text = f"above {below} of {len(found)} values" + (f", below {', '.join(above)}" if above else "")
     shown = f"{text}; smallest lead {signed(top[1])} over {top[0]}"
     return decide(statement, curve.base, word, shown, max(holm))
 
@@ -266,12 +260,6 @@ _TESTS: dict[str, Callable[[_Curve, Statement], Decision]] = {
     "rise": _rise, "start": _start, "end": _end, "best": _best, "flat": _flat, "control": _control,
     "negligible": _negligible,
 }  # fmt: skip
-
-
-def _finding(decisions: Sequence[Decision]) -> str:
-    """The primary verdicts as one sentence."""
-    said = [f"{each.statement}: {each.verdict}" for each in decisions if each.primary]
-    return "; ".join(said)
 
 
 def _notes(experiment: Experiment, measured: Measured) -> tuple[str, ...]:

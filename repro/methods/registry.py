@@ -11,7 +11,8 @@ from repro.config import closest
 from repro.errors import BadInput
 from repro.references import module_of, resolve
 
-SEARCH = "search"
+# Cells that train no policy: one searches with a trained one, one gives it other inputs, one measures a step's cost
+SEARCH, INPUTS, BENCH = "search", "inputs", "bench"
 # Arguments that belong to the run and not to the method; a profile may not set them.
 _RESERVED = ("output_dir", "seed", "data_seed", "report_to", "run_name", "logging_steps", "disable_tqdm", "use_cpu")
 

@@ -45,25 +45,35 @@ def publish(profile: Profile, experiment: Experiment, options: Options) -> list[
     return publish_cells(profile, experiment, finished)
 
 
-def fill_published(profile: Profile, experiments: Sequence[Experiment], options: Options) -> Outcome:
-    """Fill what results/published/ lacks of these targets, each cell published as soon as it is finished.
+def fill_published(targets: Sequence[tuple[Profile, Experiment]], options: Options) -> tuple[Outcome, list[Cell]]:
+    """Fill what results/published/ has not of these targets, each cell published as soon as it is finished.
 
     What is published under today's hash is taken over and not run again, so a run of days may be stopped and go on, on
-    another machine too. Raises BadInput as `publish` and `fill` do.
+    another machine too. targets: each with its profile. Returns what happened and all cells. Raises BadInput as
+    `publish` and `fill` do.
     """
     _check_clean()
-    target_of: dict[str, Experiment] = {}
-    cells = []
-    for experiment in experiments:
+    owner: dict[str, tuple[Profile, Experiment]] = {}
+    cells: dict[str, Cell] = {}
+    for profile, experiment in targets:
         for cell in plan_cells(profile, experiment, options.seeds, options.arms, options.bases):
-            if cell.id not in target_of:
-                target_of[cell.id] = experiment
-                cells.append(cell)
-    take_over(cells)
-    publish_all = {cell.id: cell for cell in cells if load_summary(cell) is not None and coverage_of(cell) != COVERED}
-    for cell in publish_all.values():  # of a run that was not told to publish
-        publish_cells(profile, target_of[cell.id], [cell])
-    return fill(profile, cells, options, finished=lambda cell: publish_cells(profile, target_of[cell.id], [cell]))
+            owner.setdefault(cell.id, (profile, experiment))
+            cells.setdefault(cell.id, cell)
+
+    def publish_one(cell: Cell) -> None:
+        publish_cells(*owner[cell.id], [cell])
+
+    take_over(cells.values())
+    for cell in cells.values():
+        if load_summary(cell) is not None and coverage_of(cell) != COVERED:
+            publish_one(cell)  # of a run that was not told to publish
+    done, failed, skipped = [], {}, {}
+    profiles = [profile for profile, _ in owner.values()]
+    for profile in (each for place, each in enumerate(profiles) if each not in profiles[:place]):
+        own = [cell for name, cell in cells.items() if owner[name][0] == profile]
+        outcome = fill(profile, own, options, finished=publish_one)
+        done, failed, skipped = done + outcome.done, failed | outcome.failed, skipped | outcome.skipped
+    return Outcome(done, failed, skipped), list(cells.values())
 
 
 def _check_clean() -> None:

@@ -228,6 +228,14 @@ def wilson_interval(successes: int, trials: int, level: float = LEVEL) -> tuple[
     return float(result.low), float(result.high)
 
 
+def exact_interval(successes: int, trials: int, level: float = LEVEL) -> tuple[float, float]:
+    """Clopper and Pearson's exact interval of a proportion: the one that belongs to an exact binomial test."""
+    if trials < 1 or not 0 <= successes <= trials:
+        raise BadInput(f"exact interval of {successes} in {trials}: want 0 <= successes <= trials, trials >= 1")
+    result = stats.binomtest(int(successes), int(trials)).proportion_ci(level, method="exact")
+    return float(result.low), float(result.high)
+
+
 def variance_components(suite: Counts) -> dict[str, float]:
     """Where the variance of one suite's avg@k comes from: SDs (fractions) of its mean over seeds, questions and
     samples.

@@ -82,9 +82,17 @@ def margin_parts(
     return _contrast_margin_parts(arms, reference, base, share, sign, base_weight=-float(b is None))
 
 
-def contrast_equivalence_p(arms: Sequence[tuple[float, Arm]], reference: Arm, base: Arm, share: float) -> float:
-    """p-value of |Σ weight x arm| being below share x gain(reference), as `equivalence_p`; weights sum to 0."""
-    return max(_one_sided(*_contrast_margin_parts(arms, reference, base, share, sign), sign) for sign in (-1.0, 1.0))
+def contrast_equivalence_p(
+    arms: Sequence[tuple[float, Arm]], reference: Arm, base: Arm, share: float, base_weight: float = 0.0
+) -> float:
+    """p-value of |Σ weight x arm + base_weight x base| being below share x gain(reference), as `equivalence_p`.
+
+    All weights sum to 0.
+    """
+    return max(
+        _one_sided(*_contrast_margin_parts(arms, reference, base, share, sign, base_weight), sign)
+        for sign in (-1.0, 1.0)
+    )
 
 
 def _contrast_margin_parts(

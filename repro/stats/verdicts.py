@@ -8,6 +8,7 @@ A score beside another measurement of the same thing: `within CI`, `outside CI`,
 from collections.abc import Sequence
 
 from repro.errors import BadInput
+from repro.stats.hypotheses import holm
 
 WITHIN = "within CI"
 OUTSIDE = "outside CI"
@@ -52,6 +53,22 @@ def direction_verdict(low: float | None, high: float | None, p_equivalent: float
     if high < 0:
         return REVERSED
     return EQUIVALENT if p_equivalent is not None and p_equivalent < ALPHA else UNDECIDED
+
+
+def above_each(leads: Sequence[float], p_values: Sequence[float], p_equivalent: Sequence[float | None]) -> str:
+    """Verdict on "one is above each of several", from its leads over them and two-sided p-values, Holm-corrected here.
+
+    `supported` if it is above every one, `reversed` if it is below one, else `equivalent` if every p-value of two
+    one-sided tests says so, else `undecided`; `not tested` without others.
+    """
+    if not leads:
+        return NOT_TESTED
+    told = [p < ALPHA for p in holm(p_values)]
+    if all(lead > 0 and sure for lead, sure in zip(leads, told, strict=True)):
+        return SUPPORTED
+    if any(lead < 0 and sure for lead, sure in zip(leads, told, strict=True)):
+        return REVERSED
+    return EQUIVALENT if all(p is not None and p < ALPHA for p in p_equivalent) else UNDECIDED
 
 
 def size_verdict(

@@ -23,8 +23,17 @@ def finding(table: Table1) -> str:
     """One line: what became of the primary claims, over all bases, e.g. `GCPO mc is not told apart from GRPO`."""
     primary = [claim for claim in overall(table) if claim.primary]
     parts = []
+    for suites in dict.fromkeys(claim.suites for claim in primary):
+        where = f"on {joined(suites)} " if suites else ""
+        parts += [f"{where}{text}" for text in _verdicts(table, [c for c in primary if c.suites == suites])]
+    return "; ".join(parts) or "nothing is compared yet"
+
+
+def _verdicts(table: Table1, claims: Sequence[ClaimResult]) -> list[str]:
+    """The directions of claims on the same suites, in words."""
+    parts = []
     for direction, words in _SAYS.items():
-        found = [claim for claim in primary if claim.direction == direction]
+        found = [claim for claim in claims if claim.direction == direction]
         better, worse = ([table.head.arms[name] for name in dict.fromkeys(names)] for names in (
             [claim.better for claim in found], [claim.worse for claim in found],
         ))  # fmt: skip
@@ -32,7 +41,7 @@ def finding(table: Table1) -> str:
             parts.append(f"{joined(better)} {words[len(better) > 1]} {joined(worse)}")
         else:
             parts += [f"{table.head.arms[c.better]} {words[0]} {table.head.arms[c.worse]}" for c in found]
-    return "; ".join(parts) or "nothing is compared yet"
+    return parts
 
 
 def question(table: Table1) -> str:
@@ -87,7 +96,8 @@ def _differences(table: Table1, claim: ClaimResult) -> str:
     arms = table.head.arms
     own = [each for each in table.claims if each.claim == claim.claim and each.base != ALL and each.difference]
     shown = ", ".join(f"{signed(each.difference)} on `{each.base}`" for each in own)
-    return f"{arms[claim.better]} minus {arms[claim.worse]} {shown}, {claim.direction}"
+    where = f" ({joined(claim.suites)} alone)" if claim.suites else ""
+    return f"{arms[claim.better]} minus {arms[claim.worse]}{where} {shown}, {claim.direction}"
 
 
 def _sizes(table: Table1, primary: Sequence[ClaimResult]) -> list[str]:

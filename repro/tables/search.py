@@ -1,4 +1,4 @@
-"""Rows of a search cell: one cell holds the search and, beside it, votes and best-of-N at as many tokens."""
+"""Rows of a cell that holds answers of several kinds: a search with votes at as many tokens, or other inputs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,18 +7,19 @@ from repro.stats import student_t_interval
 
 
 def answered_by(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """The summaries of a search cell, one per kind, as the rows of a table; another cell's is returned as it is."""
+    """The summaries of such a cell, one per kind, as the rows of a table; another cell's is returned as it is."""
     if "kinds" not in summary:
         return [summary]
     shared = {key: value for key, value in summary.items() if key != "kinds"}
-    policy = summary["arm"].removesuffix("_mcts")
+    main = next(kind for kind in summary["kinds"] if summary["arm"].endswith(f"_{kind}"))
+    policy = summary["arm"].removesuffix(f"_{main}")
     return [
         {
             **shared,
             "arm": f"{policy}_{kind}",
-            "cell_id": summary["cell_id"] + ("" if kind == "mcts" else f":{kind}"),
+            "cell_id": summary["cell_id"] + ("" if kind == main else f":{kind}"),
             "suites": suites,
-            "seconds": summary["seconds"] if kind == "mcts" else {},
+            "seconds": summary["seconds"] if kind == main else {},
         }
         for kind, suites in summary["kinds"].items()
     ]
@@ -31,7 +32,7 @@ def search_record(summaries: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     suites, as far as all of them reach; low and high are a 95 % Student interval over seeds, None for a single seed.
     budgets: mean samples per question of the votes. example: one tree, of the first search.
     """
-    searches = [each for each in summaries if "kinds" in each]
+    searches = [each for each in summaries if "search" in each]
     if not searches:
         return None
     curves: dict[str, dict[str, dict[str, list]]] = {}

@@ -64,17 +64,26 @@ def add_narrowing(narrow: argparse.ArgumentParser, *, needed: bool) -> None:
     narrow.add_argument("--jobs", type=int, help="cells side by side (default: the profile's)")
 
 
-def profile_of(args: argparse.Namespace) -> Profile:
-    """The profile that the command line names."""
-    return load_profile(args.profile, args.overrides, base=args.base)
+def profile_of(args: argparse.Namespace, target: str | None = None, *, all_targets: bool = False) -> Profile:
+    """The profile that the command line names, with the values that it has for a target (one of all, or this one)."""
+    return load_profile(args.profile, args.overrides, base=args.base, target=target, all_targets=all_targets)
 
 
 def target_of(args: argparse.Namespace) -> tuple[Profile, "Experiment", "Options"]:
     """(profile, experiment with the profile's points, what the command line narrows down)."""
     from repro.cells.experiments import get_experiment
 
-    profile = profile_of(args)
+    profile = profile_of(args, args.target)
     return profile, get_experiment(args.target).in_profile(profile), options_of(args)
+
+
+def built_targets(args: argparse.Namespace) -> "list[tuple[Profile, Experiment]]":
+    """Every table and figure that is built and that the profile can run, each with its profile."""
+    from repro.cells.experiments import EXPERIMENTS
+    from repro.cells.plan import why_not_run
+
+    pairs = [(profile_of(args, each.id, all_targets=True), each) for each in EXPERIMENTS.values() if each.built]
+    return [(profile, each.in_profile(profile)) for profile, each in pairs if not why_not_run(profile, each)]
 
 
 def options_of(args: argparse.Namespace) -> "Options":

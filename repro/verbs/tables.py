@@ -6,14 +6,24 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from repro.errors import BadInput
-from repro.verbs.common import DONE, FAILED, Parents, add_narrowing, clock, options_of, profile_of, show, target_of
+from repro.verbs.common import (
+    DONE,
+    FAILED,
+    Parents,
+    add_narrowing,
+    built_targets,
+    clock,
+    options_of,
+    profile_of,
+    show,
+    target_of,
+)
 from repro.verbs.launch import why_no_cluster
 
 if TYPE_CHECKING:
     from repro.cells.cell import Cell
     from repro.cells.pool import Outcome
     from repro.cells.records import Experiment
-    from repro.cells.run import Options
     from repro.config import Profile
 
 ALL = "all"  # the target that stands for every built one
@@ -28,7 +38,7 @@ def add(verbs: Any, parents: Parents) -> None:
     everything = [parents.narrow, parents.profile, parents.as_json]
     for name, call, groups, text in (
         ("list", list_targets, everything[1:], "all tables and figures, what is built, what is done or running"),
-        ("plan", plan_target, everything, "the cells a target would run, with their cost; runs nothing"),
+        ("plan", plan_target, everything, "the cells a target, or all, would run, with their cost; runs nothing"),
         ("run", run_target, everything, "run a target, or all: fill its cells, build its table and figure"),
         ("figures", redraw, everything[1:], "draw every table and figure again from finished cells; trains nothing"),
         ("regrade", regrade_target, everything, "grade the stored samples again, without a model"),
@@ -49,7 +59,7 @@ def add(verbs: Any, parents: Parents) -> None:
 def list_targets(args: argparse.Namespace) -> int:
     from repro.cells.run import target_status
 
-    rows = target_status(profile_of(args))
+    rows = target_status(lambda target: profile_of(args, target, all_targets=True))
     if args.json:
         print(json.dumps(rows, indent=1))
         return DONE
@@ -66,12 +76,11 @@ def list_targets(args: argparse.Namespace) -> int:
 
 
 def plan_target(args: argparse.Namespace) -> int:
-    from repro.cells.run import plan
+    from repro.cells.run import plan, plan_all
 
     if args.published:
         return _plan_published(args)
-    profile, experiment, options = target_of(args)
-    result = plan(profile, experiment, options)
+    result = plan_all(built_targets(args), options_of(args)) if args.target == ALL else plan(*target_of(args))
     if args.json:
         print(json.dumps(result, indent=1))
         return DONE
@@ -111,16 +120,13 @@ def run_target(args: argparse.Namespace) -> int:
 
 def _run_everything(args: argparse.Namespace) -> int:
     """Every built table and figure, cells first, then reports."""
-    from repro.cells.experiments import get_experiment
     from repro.cells.run import run_all
     from repro.reporting.build import build_report
 
-    profile = profile_of(args)
-    outcome, planned = run_all(profile, options_of(args))
+    targets = built_targets(args)
+    outcome, planned = run_all(targets, options_of(args))
     status = _tell(outcome, list({cell.id: cell for cells in planned.values() for cell in cells}.values()))
-    reports = {
-        name: build_report(profile, get_experiment(name).in_profile(profile), cells) for name, cells in planned.items()
-    }
+    reports = {each.id: build_report(profile, each, planned[each.id]) for profile, each in targets}
     if args.json:
         print(json.dumps({name: report.files for name, report in reports.items()}, indent=1))
     else:
@@ -128,17 +134,12 @@ def _run_everything(args: argparse.Namespace) -> int:
     return status
 
 
-def _chosen(args: argparse.Namespace) -> "tuple[Profile, list[Experiment], Options]":
-    """The profile, the target or all that the profile has what is needed for, and what is narrowed down."""
-    from repro.cells.experiments import EXPERIMENTS, get_experiment
-
-    profile = profile_of(args)
-    names = list(EXPERIMENTS) if args.target == ALL else [args.target]
-    found = [EXPERIMENTS[name] if args.target == ALL else get_experiment(name) for name in names]
-    chosen = [
-        each.in_profile(profile) for each in found if args.target != ALL or (each.built and not each.lacks(profile))
-    ]
-    return profile, chosen, options_of(args)
+def _chosen(args: argparse.Namespace) -> "list[tuple[Profile, Experiment]]":
+    """The target with its profile, or all that are built and that the profile can run."""
+    if args.target == ALL:
+        return built_targets(args)
+    profile, experiment, _ = target_of(args)
+    return [(profile, experiment)]
 
 
 def _plan_published(args: argparse.Namespace) -> int:
@@ -148,31 +149,24 @@ def _plan_published(args: argparse.Namespace) -> int:
     from repro.cells.run import estimate_seconds
     from repro.reporting.coverage import COVERED, count, coverage_of
 
-    profile, experiments, options = _chosen(args)
-    rows = {}
-    for experiment in experiments:
+    options, rows, lines = options_of(args), {}, []
+    for profile, experiment in _chosen(args):
         cells = plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
         left = sum(estimate_seconds(profile, cell) for cell in cells if coverage_of(cell) != COVERED)
-        rows[experiment.id] = {**asdict(count(cells)), "work": left / 3600}
-    unit = profile.resources.unit
-    lines = [
-        f"{name:<9} {row['covered']:>4} covered  {row['stale']:>4} stale  {row['missing']:>4} missing  "
-        f"{row['work']:6.2f} {unit} left"
-        for name, row in rows.items()
-    ]
+        row = rows[experiment.id] = {**asdict(count(cells)), "work": left / 3600}
+        counts = "  ".join(f"{row[name]:>4} {name}" for name in ("covered", "stale", "missing"))
+        lines.append(f"{experiment.id:<9} {counts}  {row['work']:6.2f} {profile.resources.unit} left")
     return show(args, rows, "\n".join(lines))
 
 
 def _run_published(args: argparse.Namespace) -> int:
-    from repro.cells.plan import plan_cells
     from repro.reporting.build import build_published
     from repro.reporting.publish import fill_published
 
-    profile, experiments, options = _chosen(args)
-    outcome = fill_published(profile, experiments, options)
-    planned = [plan_cells(profile, each, options.seeds, options.arms, options.bases) for each in experiments]
-    status = _tell(outcome, list({cell.id: cell for cells in planned for cell in cells}.values()))
-    reports = {experiment.id: build_published(profile, experiment) for experiment in experiments}
+    targets = _chosen(args)
+    outcome, cells = fill_published(targets, options_of(args))
+    status = _tell(outcome, cells)
+    reports = {experiment.id: build_published(profile, experiment) for profile, experiment in targets}
     files = {name: report.files for name, report in reports.items()}
     return show(args, files, "\n\n".join(report.text for report in reports.values())) or status
 
@@ -191,22 +185,19 @@ def _tell(outcome: "Outcome", cells: "list[Cell]") -> int:
 
 def redraw(args: argparse.Namespace) -> int:
     """Every table and figure that has a finished cell, built again from what is stored."""
-    from repro.cells.experiments import EXPERIMENTS
     from repro.cells.plan import plan_cells
     from repro.cells.state import load_summary
     from repro.paths import results_dir
     from repro.reporting.build import build_report
 
-    profile, files = profile_of(args), []
-    for experiment in (
-        each.in_profile(profile) for each in EXPERIMENTS.values() if each.built and not each.lacks(profile)
-    ):
+    files = []
+    for profile, experiment in built_targets(args):
         cells = plan_cells(profile, experiment)
         if any(load_summary(cell) is not None for cell in cells):
             files += build_report(profile, experiment, cells, force=True).files
     if not files:
         raise BadInput(
-            f"no finished cell in {results_dir(profile.name)}; run make reproduce-table1 PROFILE={profile.name} first"
+            f"no finished cell in {results_dir(args.profile)}; run make reproduce-table1 PROFILE={args.profile} first"
         )
     print(json.dumps(files, indent=1) if args.json else "\n".join(files))
     return DONE

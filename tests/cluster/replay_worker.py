@@ -27,7 +27,7 @@ from repro.methods.checkpoints import StopBetweenRollouts, is_main, newest_check
 _MC = {"estimator": "mc", "num_integrated": 2, "num_context_outputs": 1, "eq13": "mean", "kappa_row_fraction": 1.0}
 FORMS: dict[str, tuple[type, type, dict[str, Any]]] = {
     "grpo": (PaperGRPOTrainer, PaperGRPOConfig, {}),
-    "gvpo": (GVPOTrainer, GVPOConfig, {"gvpo_rows_per_pass": 1}),
+    "gvpo": (GVPOTrainer, GVPOConfig, {}),
     "drgrpo": (DrGRPOTrainer, DrGRPOConfig, {}),
     "gcpo_expected": (GCPOTrainer, GCPOConfig, {"kappa_row_fraction": 1.0}),
     "gcpo_mc": (GCPOTrainer, GCPOConfig, _MC),
@@ -60,12 +60,15 @@ def train(form: str, model_dir: str, output_dir: str, ranks: int, stop_after: in
             super().on_step_end(args, state, control)
 
     trainer_class, config_class, extra = FORMS[form]
+    accumulations = PROMPTS * GENERATIONS // (ROWS * ranks)
+    if form == "gvpo":  # several updates per rollout, each of all its groups: of a part, ranks would take other parts
+        extra = {**extra, "num_iterations": 2, "steps_per_generation": accumulations}
     config = config_class(
         output_dir=output_dir,
         use_cpu=True,
         num_generations=GENERATIONS,
         per_device_train_batch_size=ROWS,
-        gradient_accumulation_steps=PROMPTS * GENERATIONS // (ROWS * ranks),
+        gradient_accumulation_steps=accumulations,
         max_completion_length=LONGEST,
         max_steps=STEPS,
         learning_rate=RATE,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Any
 
 import pytest
@@ -179,6 +180,25 @@ def test_cached_text_scores_like_text_and_reads_less(make_trainer: Callable, fea
     if features:
         torch.testing.assert_close(other, states, rtol=1e-4, atol=1e-5)
     assert cached.tokens["scored"] < 0.7 * plain.tokens["scored"]
+
+
+def test_contexts_that_go_on_together_are_read_once_up_to_where_they_part(make_trainer: Callable) -> None:
+    trainer, _, cached, (group, _) = policies(make_trainer, candidate_view="full")
+
+    def left(context: list[int], before: list[int]) -> int:
+        shared = takewhile(lambda pair: pair[0] == pair[1], zip(context[:-1], before[:-1], strict=False))
+        return len(context) - 1 - len(list(shared))
+
+    trunk = trainer.layout.collider(group)
+    pairs = [[trainer.layout.without(group, i, [y]) for y in ([4, 4], [6, 6, 6])] for i in range(3)]
+    contexts = [trunk, *(context for pair in pairs for context in pair)]
+    cached.score(contexts, [[5]] * len(contexts), features=False)
+    read = left(trunk, []) + sum(left(first, trunk) + left(second, first) for first, second in pairs)
+    assert cached.tokens["scored"] == read + 2 * len(contexts)
+    before = cached.tokens["scored"]
+    later = trainer.layout.without(group, 1, [[7, 7]])  # goes on with what an earlier call has read
+    cached.score([later], [[5]], features=False)
+    assert cached.tokens["scored"] - before == left(later, pairs[1][0]) + 2 < left(later, trunk)
 
 
 def test_cached_text_samples_what_the_engine_samples_where_one_token_has_all_the_mass(make_trainer: Callable) -> None:

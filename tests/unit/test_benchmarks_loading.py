@@ -70,7 +70,8 @@ def test_the_math500_problems_left_out_of_math492_are_those_the_training_set_mar
 
 def test_without_a_folder_nothing_is_downloaded_and_the_variable_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("GCPO_DATA", str(tmp_path / "none"))
-    with pytest.raises(BadInput, match=r"AIME24: no folder of benchmark files; set GCPO_DATA .* --hub-data"):
+    wanted = r"AIME24: no folder of benchmark files \(GCPO_DATA is .*\); set GCPO_DATA .* --hub-data"
+    with pytest.raises(BadInput, match=wanted):
         load_benchmark(SUITES["AIME24"].benchmark)
 
 

@@ -37,7 +37,6 @@ def fails(capsys, *argv):
     ("argv", "message"),
     [
         (["run", "tabel1", "--profile", "smoke"], "target 'tabel1' does not exist; did you mean 'table1'?"),
-        (["run", "figure8", "--profile", "smoke"], "not built yet; built: table1"),
         (
             ["run", "gc2po", "--profile", "smoke", "--set", "arms.gc2po.max_scored_episodes=0"],
             "arm gc2po: max_scored_episodes is 0; want at least 1",

@@ -91,6 +91,12 @@ def test_a_methods_cells_do_not_depend_on_other_methods_or_on_reports():
         assert "repro.cells.experiments" not in modules and "repro.stats" not in modules
 
 
+def test_the_cost_of_a_step_depends_on_the_methods_that_it_measures():
+    reached = set(closure.closure(roots("step_cost")))
+    assert {"repro.bench.overhead", "gcpo.trainers.grpo", "gcpo.trainers.gcpo"} <= reached
+    assert "gcpo.trainers.gvpo" not in reached
+
+
 def test_a_profile_of_benchmarks_depends_on_the_grader_and_not_on_the_procedural_tasks():
     reached = set(closure.closure(roots("grpo", "gpu")))
     assert {"repro.grading.compare", "repro.sandbox.server", "repro.sandbox.runner"} <= reached  # in other processes

@@ -10,7 +10,7 @@ from repro.cells.state import load_summary
 from repro.cluster.finish import ATTEMPTS, FAILED, PartOfSuite, finish_cell, note_attempt, part_failure, part_file
 from repro.cluster.record import Part
 from repro.config import load_profile
-from repro.evaluation.policy import summaries
+from repro.evaluation.policy import asked, summaries
 from repro.evaluation.store import GREEDY, SAMPLED, Sample, append_samples, read_samples
 from repro.files import write_json
 from repro.paths import cache_dir
@@ -73,7 +73,7 @@ def test_a_cell_whose_parts_are_there_is_finished_as_the_pool_would(profile, tas
     assert finish_cell(profile, cell, tasks, split) == ""
     summary = load_summary(cell)
     assert summary["suites"] == json.loads(
-        json.dumps(summaries(tasks, list(profile.tasks.suites), profile.evaluate, rows))
+        json.dumps(summaries(tasks, asked(tasks, list(profile.tasks.suites)), profile.evaluate, rows))
     )
     assert read_samples(cell.folder / "samples.jsonl.zst") == rows
     assert summary["seconds"]["evaluate"] == pytest.approx(0.75 * len(rows)) and summary["train"] is None

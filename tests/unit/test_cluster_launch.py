@@ -93,7 +93,7 @@ def test_nothing_of_a_site_is_in_the_code(site, record, tmp_path):
         update={
             "partition": "big", "account": "me", "gres": "gpu:h100:8", "container": "apptainer exec img",
             "python": "py3",
-            "setup": ("module load cuda",), "extra": ("#SBATCH --exclusive",), "env": {"NCCL_SOCKET_IFNAME": "ib0"},
+            "setup": ["module load cuda"], "extra": ["#SBATCH --exclusive"], "env": {"NCCL_SOCKET_IFNAME": "ib0"},
         }
     )  # fmt: skip
     found = made(changed, record, tmp_path)

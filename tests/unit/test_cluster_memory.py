@@ -128,6 +128,13 @@ def test_a_setting_of_the_profile_that_cannot_run_is_refused(override, message) 
         check_cells(profile, [make_cell(profile, base, get_arm("grpo"), 0) for base in profile.bases])
 
 
+def test_gvpo_row_by_row_is_refused_under_zero_3(paper) -> None:
+    layouts = {"default": paper.cluster.layout("r1-distill-7b", "grpo")}
+    profile = paper.model_copy(update={"cluster": paper.cluster.model_copy(update={"layouts": layouts})})
+    with pytest.raises(BadInput, match=r"gvpo_rows_per_pass .* set cluster\.layouts 'gvpo@r1-distill-7b' to zero 2"):
+        check_cells(profile, [make_cell(profile, "r1-distill-7b", get_arm("gvpo"), 0)])
+
+
 def test_a_batch_of_prompts_costs_as_many_times_as_a_prompt_has_completions(paper) -> None:
     wide = load_profile("paper", ["cluster.batch_of=prompts"])
     cells = [make_cell(profile, "r1-distill-7b", get_arm("grpo"), 0) for profile in (paper, wide)]
@@ -142,8 +149,7 @@ def test_a_batch_of_prompts_costs_as_many_times_as_a_prompt_has_completions(pape
 
 def test_kappas_second_forward_is_counted(paper) -> None:
     setups = {
-        arm: setup_of(paper, "r1-distill-7b", make_cell(paper, "r1-distill-7b", get_arm(arm), 0).spec["train"])
-        for arm in ("grpo", "gcpo_expected")
+        arm: setup_of(paper, make_cell(paper, "r1-distill-7b", get_arm(arm), 0)) for arm in ("grpo", "gcpo_expected")
     }
     assert setups["grpo"].extra_tokens == 0 and setups["gcpo_expected"].extra_tokens == 4096 + 16384
     assert training_gib(LARGE, setups["gcpo_expected"]) - training_gib(LARGE, setups["grpo"]) > 3

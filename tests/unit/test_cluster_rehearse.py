@@ -38,7 +38,7 @@ def test_arms_keep_their_method_and_lose_their_size(small, tiny_model_dir):
 
 def test_a_rehearsal_is_stamped_and_has_a_folder_of_its_own(small):
     assert small.stamp == STAMP and small.name == "paper-rehearsal"
-    assert small.cluster.ranks == 2 and small.cluster.layout("x").zero == 0
+    assert small.cluster.ranks == 2 and small.cluster.layout("x", "grpo").zero == 0
 
 
 def test_made_problems_are_graded_by_the_real_grader(small):

@@ -7,13 +7,15 @@ import pytest
 
 from repro.cells.experiments import ARMS, EXPERIMENTS, get_arm, get_experiment
 from repro.cells.plan import make_cell
+from repro.cells.records import Experiment
 from repro.config import PROFILE_DIR, load_profile, profile_names
 from repro.errors import BadInput
 from repro.methods.registry import get_method
 
 
 def test_the_profiles_exist():
-    assert profile_names() == ["gpu", "integrate", "micro", "micro-slips", "paper", "pretrained", "smoke"]
+    of_their_own = ["gpu", "integrate", "micro", "micro-slips", "paper", "pretrained", "smoke"]
+    assert profile_names() == sorted([*of_their_own, "code-gpu", "code-paper", "programs", "programs-smoke"])
 
 
 @pytest.mark.parametrize("name", profile_names())
@@ -40,6 +42,43 @@ def unexplained_lines(text):
         if sets_value and not re.search(r'"[^"]{8,}"|not stated: \w.{3,}|measured: \w', comment):
             bad.append(f"{number}: {line.strip()}")
     return bad
+
+
+@pytest.mark.parametrize("name", ["code-gpu", "code-paper", "programs", "programs-smoke"])
+def test_a_profile_of_code_parses_and_every_arm_of_figure_3_has_settings(name):
+    profile, figure = load_profile(name), get_experiment("figure3")
+    assert figure.why_not(profile) == ""
+    assert set(profile.resources.base_cost) == set(profile.bases)
+    for base, arm in itertools.product(profile.bases, figure.arms):
+        cell = make_cell(profile, base, get_arm(arm), 0)
+        if cell.trained:
+            where = f"profile {name}, arm {arm}"
+            get_method(cell.spec["method"]).settings(cell.spec["train"], seed=0, output_dir="x", where=where)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("smoke", "programs-smoke"), ("micro", "programs"), ("gpu", "code-gpu"), ("paper", "code-paper")],
+)
+def test_a_target_of_its_own_has_another_profiles_values_under_the_profiles_name(name, other):
+    own, of_target = load_profile(name), load_profile(name, target="figure3")
+    assert own == load_profile(name, target="table1")
+    assert of_target == load_profile(other).model_copy(update={"name": name})
+    assert get_experiment("figure3").in_profile(of_target).panels
+    with pytest.raises(BadInput, match=f"figure3 asks for programs; profile {name} has "):
+        get_experiment("figure3").in_profile(own)
+    changed = load_profile(name, ["train.max_steps=7"], target="figure3")
+    assert changed.train["max_steps"] == 7
+
+
+def test_a_word_for_another_target_is_left_out_only_where_all_are_meant():
+    words = ["tasks.suites.modten-smoke=6", "evaluate.samples=3"]
+    changed = load_profile("smoke", words, target="figure3", all_targets=True)
+    assert changed.evaluate.samples == 3 and list(changed.tasks.suites) == ["programs-0shot", "programs-5shot"]
+    with pytest.raises(BadInput, match=r"no key 'tasks\.suites\.modten-smoke'"):
+        load_profile("smoke", words, target="figure3")
+    with pytest.raises(BadInput, match=r"no key 'tasks\.suites\.nowhere'"):
+        load_profile("smoke", ["tasks.suites.nowhere=6"], target="figure3", all_targets=True)
 
 
 @pytest.mark.parametrize("name", profile_names())
@@ -117,9 +156,10 @@ def test_unknown_names_suggest_the_nearest():
         get_arm("grppo")
 
 
-def test_a_registered_target_that_is_not_built_says_so():
+def test_a_registered_target_that_is_not_built_says_so(monkeypatch):
+    monkeypatch.setitem(EXPERIMENTS, "figure9", Experiment("figure9", "to come", "figure", note="not built yet"))
     with pytest.raises(BadInput, match="not built yet; built: table1"):
-        get_experiment("figure6")
+        get_experiment("figure9")
 
 
 def test_all_tables_and_figures_of_the_paper_are_registered():

@@ -51,6 +51,19 @@ def test_a_sample_depends_on_its_seed_and_not_on_its_batch(engine, requests, tin
     assert len({each.token_ids for each in drawn(engine, same).values()}) == 1
 
 
+def test_inside_a_batch_the_engine_says_how_far_it_is_and_draws_the_same(engine, requests):
+    alone, seen = drawn(engine, requests), []
+    engine.watch = lambda done, tokens: seen.append((done, tokens))
+    try:
+        watched = drawn(engine, requests)
+    finally:
+        engine.watch = None
+    assert watched == alone
+    assert len(seen) == max(len(each.token_ids) for each in alone.values())  # one look per token of the longest
+    assert seen == sorted(seen) and 0 < seen[0][0] < len(requests)
+    assert seen[-1] == (len(requests), sum(len(each.token_ids) for each in alone.values()))
+
+
 def test_greedy_completions_are_those_of_plain_generate(engine, requests):
     for index, completion in drawn(engine, requests, temperature=0.0, top_p=0.5).items():
         ids = torch.tensor([requests[index].prompt])

@@ -8,6 +8,7 @@ import pytest
 
 from repro.cells.experiments import get_experiment
 from repro.cells.plan import plan_cells
+from repro.cells.pool import Outcome
 from repro.cells.run import Options
 from repro.cells.state import load_summary
 from repro.config import load_profile
@@ -131,20 +132,20 @@ def test_a_published_run_publishes_cell_by_cell_and_goes_on_elsewhere_without_ru
         """Fills the first cell that is missing and is then killed."""
         todo = [cell for cell in cells if load_summary(cell) is None]
         if not todo:
-            return "all"
+            return Outcome(["all"], {}, {})
         ran.append(todo[0].id)
         finish_cells(todo[:1])
         finished(todo[0])
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "fill", one_cell)
-    targets = [get_experiment("table1"), get_experiment("table2")]  # which share both cells
+    targets = [(profile, get_experiment(name)) for name in ("table1", "table2")]  # which share both cells
     for number in range(2):
         with pytest.raises(KeyboardInterrupt):
-            fill_published(profile, targets, options)
+            fill_published(targets, options)
         assert published(profile) == set(ran) and len(ran) == number + 1
         shutil.rmtree(results_dir(profile.name) / "runs")  # another machine: the ignored folder is gone
-    assert fill_published(profile, targets, options) == "all"
+    assert fill_published(targets, options)[0].done == ["all"]
     assert sorted(ran) == sorted(cell.id for cell in planned(profile)) and len(set(ran)) == len(ran)
     assert {row["status"] for row in ledger().values()} == {"done"}
 

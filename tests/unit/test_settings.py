@@ -201,7 +201,7 @@ def started(tmp_path, monkeypatch):
     """`run` up to the point where it would start its cells; the list says how many tasks it had each time."""
     tasks: list[int] = []
 
-    def pool(given, jobs):
+    def pool(given, jobs, **_):
         tasks.append(len(given))
         return Outcome([], {}, {})
 
@@ -212,6 +212,7 @@ def started(tmp_path, monkeypatch):
     monkeypatch.setattr("repro.reporting.build.build_report", lambda *_, **__: type("Report", (), {"text": ""}))
     for module in (plan, bases):
         monkeypatch.setattr(module, "code_hash", lambda roots: "code")
+    monkeypatch.setattr(cli, "build_parser", cache(cli.build_parser))
     # what a profile's numbers do not decide is read once
     monkeypatch.setattr(Method, "settings", remembered(Method.settings))
     monkeypatch.setattr(packaged, "find_gguf", cache(packaged.find_gguf))

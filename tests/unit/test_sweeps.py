@@ -192,6 +192,17 @@ def test_one_seed_and_missing_points_are_said_to_be_so(tmp_path):
     assert set(words(data).values()) == {"not tested"} and "Not run: gcpo_no_kl" in data.notes[-1]
 
 
+def test_the_mean_upsilon_is_over_the_steps_that_have_one(tmp_path):
+    figure = EXPERIMENTS["figure4c"]
+    for cell in cells_of(figure, {}, seeds=2):
+        (tmp_path / cell["cell_id"]).mkdir()
+        values = ["null", "1.5", "2.5"] if cell["arm"] == "gcpo_expected" else ["null"]
+        lines = [f'{{"step": {step}, "upsilon/mean": {value}}}\n' for step, value in enumerate(values)]
+        (tmp_path / cell["cell_id"] / "metrics.jsonl").write_text("".join(lines))
+    rows = {row["arm"]: row["mean_upsilon"] for row in built(tmp_path, "figure4c", {}, seeds=2).rows}
+    assert rows["gcpo_expected"] == 2.0 and rows["gcpo_gaussian"] is None and rows["grpo"] is None
+
+
 def test_data_survive_their_json_and_the_csv_has_every_point(tmp_path):
     data = built(tmp_path, "figure4a", {}, seeds=2)
     (tmp_path / "figure4a.json").write_text(to_json(data))

@@ -14,6 +14,7 @@ from repro.errors import BadInput
 from repro.paper import load_table
 from repro.stats.verdicts import DIRECTIONS, SIZES
 from repro.tables import AVERAGE, BaseRow, ClaimRow, table_spec
+from repro.tables.finding import finding, sentences
 from repro.tables.printed import Printed
 
 
@@ -232,6 +233,12 @@ def test_a_claim_on_some_suites_is_decided_by_their_average_and_has_no_size():
     both = claims_of(on_suites(*SUITES[-2:]))["x", "nano-s"]
     assert both.difference.value == pytest.approx(claim.difference.value / 2, abs=2.0)
     assert f"GCPO > GRPO, {SUITES[-1]} alone (primary)" in tables.to_markdown(far)
+
+
+def test_the_line_over_a_table_names_the_suites_of_a_claim():
+    far = on_suites(SUITES[-1])
+    assert finding(far) == f"on {SUITES[-1]} GCPO beats GRPO"
+    assert f"GCPO minus GRPO ({SUITES[-1]} alone) +" in sentences(far)[0]
 
 
 def test_a_claim_on_suites_that_a_profile_lacks_is_not_tested():

@@ -1,0 +1,84 @@
+"""The picture of gradient norms: one small panel per arm and base, and every arm's spread with its interval."""
+
+import textwrap
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from repro.figuredata.gradients import ARM, CONSTANT_BELOW, STEP
+from repro.figuredata.model import FigureData, Value
+from repro.figures import BAND, FAINT, INK, heading, look, new_figure, settle, style
+
+Row = dict[str, Value]
+
+
+def draw(figure_data: FigureData) -> Figure:
+    """Norms over the run's own mean, one line per seed, over the rollouts; at the right the spread of every arm.
+
+    Filled: of the norm; hollow: of the norm over the mean Upsilon. Band: within 10 % of the mean, nearly constant.
+    """
+    head = figure_data.head
+    arms = list(dict.fromkeys(row["arm"] for row in figure_data.rows if row["kind"] == ARM))
+    with style():
+        figure = new_figure(3.6 + 1.45 * len(arms), 1.7 + 2.0 * len(head.bases))
+        ratios = {"width_ratios": [1.0] * len(arms) + [2.2]}
+        grid = figure.subplots(len(head.bases), len(arms) + 1, squeeze=False, gridspec_kw=ratios)
+        for line, base in zip(grid, head.bases, strict=True):
+            own = [row for row in figure_data.rows if row["base"] == base]
+            for number, (axes, arm) in enumerate(zip(line, arms, strict=False)):
+                _norms(axes, [row for row in own if row["arm"] == arm], look(number)["color"])
+                axes.sharey(line[0])
+                axes.tick_params(labelleft=number == 0)
+            line[0].set_ylabel(f"{base}\nnorm over its mean")
+            _spreads(line[-1], [row for row in own if row["kind"] == ARM])
+        for axes, arm in zip(grid[0], arms, strict=False):
+            title = next(row["title"] for row in figure_data.rows if row["arm"] == arm)
+            axes.set_title(textwrap.fill(title, 16), fontsize=8)
+        for axes in grid[-1][:-1]:
+            axes.set_xlabel("rollouts", fontsize=9)
+        grid[-1][-1].set_xlabel("spread / mean [95 %]", fontsize=9)
+        figure.legend(handles=_legend(), loc="outside lower center", ncols=2)
+        heading(figure, f"{head.title}. {figure_data.finding} ({head.profile})", head.stamp)
+        settle(figure)
+    return figure
+
+
+def _norms(axes: Axes, rows: list[Row], color: str) -> None:
+    axes.axhspan(1 - CONSTANT_BELOW, 1 + CONSTANT_BELOW, color=BAND, zorder=0)
+    steps = [row for row in rows if row["kind"] == STEP]
+    for seed in dict.fromkeys(row["seed"] for row in steps):
+        run = [row for row in steps if row["seed"] == seed]
+        mean = sum(row["norm"] for row in run) / len(run) or 1.0  # a run without any reward has no gradient
+        axes.plot([row["place"] for row in run], [row["norm"] / mean for row in run], color=color, linewidth=1)
+    mean = next((row["norm"] for row in rows if row["kind"] == ARM), None)
+    if mean is not None:
+        axes.annotate(f"mean {mean:.2g}", (0.97, 0.96), xycoords="axes fraction", ha="right", va="top", fontsize=8,
+                      color=FAINT)  # fmt: skip
+
+
+def _spreads(axes: Axes, rows: list[Row]) -> None:
+    axes.axvspan(0, CONSTANT_BELOW, color=BAND, zorder=0)
+    for place, row in enumerate(rows):
+        color = look(place)["color"]
+        for key, shift, face in (("spread", -0.12, color), ("spread_rescaled", 0.18, "white")):
+            if row[key] is None:
+                continue
+            axes.plot([row[f"{key}_low"], row[f"{key}_high"]], [place + shift] * 2, color=color, linewidth=2)
+            axes.plot(row[key], place + shift, "o", color=color, markerfacecolor=face, markersize=5.5, zorder=4)
+    found = [row[key] for row in rows for key in ("spread", "spread_rescaled") if row[key] is not None]
+    axes.set_xlim(0, 2.5 * max(*found, CONSTANT_BELOW, 0.0))  # with two seeds an interval reaches far beyond
+    axes.set_yticks(range(len(rows)), [textwrap.fill(row["title"], 20) for row in rows], fontsize=7.5)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.grid(axis="y", visible=False)
+
+
+def _legend() -> list:
+    dot = {"color": INK, "marker": "o", "linewidth": 2, "markersize": 5.5}
+    return [
+        Line2D([], [], color=INK, linewidth=1, label="one seed"),
+        Patch(color=BAND, label=f"nearly constant: within {100 * CONSTANT_BELOW:g} % of the mean"),
+        Line2D([], [], label="spread of the norm, 95 % interval", **dot),
+        Line2D([], [], label="of the norm over the mean Upsilon", markerfacecolor="white", **dot),
+    ]
