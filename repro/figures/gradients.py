@@ -9,7 +9,7 @@ from matplotlib.patches import Patch
 
 from repro.figuredata.gradients import ARM, CONSTANT_BELOW, STEP
 from repro.figuredata.model import FigureData, Value
-from repro.figures import BAND, FAINT, INK, heading, look, new_figure, settle, style
+from repro.figures import BAND, FAINT, INK, heading, look, look_of, new_figure, settle, style
 
 Row = dict[str, Value]
 
@@ -28,7 +28,7 @@ def draw(figure_data: FigureData) -> Figure:
         for line, base in zip(grid, head.bases, strict=True):
             own = [row for row in figure_data.rows if row["base"] == base]
             for number, (axes, arm) in enumerate(zip(line, arms, strict=False)):
-                _norms(axes, [row for row in own if row["arm"] == arm], look(number)["color"])
+                _norms(axes, [row for row in own if row["arm"] == arm], look_of(arm)["color"])
                 axes.sharey(line[0])
                 axes.tick_params(labelleft=number == 0)
             line[0].set_ylabel(f"{base}\nnorm over its mean")

@@ -9,11 +9,11 @@ from matplotlib.patches import Patch
 
 from repro.evaluation.sides import RIGHT, RULE
 from repro.figuredata.model import FigureData
-from repro.figures import BAND, FAINT, INK, heading, look, new_figure, settle, style
+from repro.figures import BAND, FAINT, INK, heading, look_of, new_figure, settle, style
 from repro.paper import AVERAGE
 
-_CASES = {"both": ("both right", "#c9d6e5"), "right": ("only GCPO", look(0)["color"]),
-          "left": ("only GRPO", look(4)["color"]), "neither": ("neither", "#eeeeee")}  # fmt: skip
+_CASES = {"both": ("both right", "#c9d6e5"), "right": ("only GCPO", look_of("gcpo_expected")["color"]),
+          "left": ("only GRPO", look_of("grpo")["color"]), "neither": ("neither", "#eeeeee")}  # fmt: skip
 _TITLES = {"left": "GRPO", "right": "GCPO expected"}
 _LETTERS, _LINES = 58, 11  # of one answer in the picture; the text beside it holds all of it
 
