@@ -1,6 +1,5 @@
 """Profiles: every file parses, every line says where its value comes from, unknown words are refused in one line."""
 
-import dataclasses
 import itertools
 import re
 
