@@ -7,8 +7,8 @@ from repro.cells.records import CURVE, Arm, Experiment, Series, Statement, Sweep
 
 _FULL = "gcpo_expected"
 _BASE = "R1-Distill-1.5B"  # the smallest
-# Five rates, a factor of two apart. A first grid on one development seed reached from an eighth to twice the shared rate:
-# GRPO and GVPO were best at its upper end, so this one reaches further up (results/LOG.md).
+# Five rates, a factor of two apart. A first grid on one development seed reached from an eighth to twice the shared
+# rate: GRPO and GVPO were best at its upper end, so this one reaches further up (results/LOG.md).
 _FACTORS = (0.5, 1.0, 2.0, 4.0, 8.0)
 _TUNED = {"grpo": "GRPO", "gvpo": "GVPO", "drgrpo": "Dr.GRPO", _FULL: "GCPO expected"}
 _RATES = Sweep(
