@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from repro.cells.plan import Cell
+from repro.cells.plan import DEVELOPMENT_SEED, Cell
 from repro.cells.records import Experiment
 from repro.cells.state import load_summary
 from repro.cells.training import with_training
@@ -51,7 +51,13 @@ def build_published(profile: Profile, experiment: Experiment) -> Report:
     folder = results_dir(profile.name, "published")
     summaries = [read_json(path, "published summary") for path in sorted((folder / "cells").glob("*/summary.json"))]
     bases = experiment.bases(profile)
-    chosen = [each for each in summaries if each["arm"] in experiment.arms and each["base"] in bases]
+    chosen = [
+        each
+        for each in summaries
+        if each["arm"] in experiment.arms
+        and each["base"] in bases
+        and (each["seed"] >= DEVELOPMENT_SEED) == experiment.development
+    ]
     seeds = len({summary["seed"] for summary in chosen})
     return _kind(experiment)(profile, experiment, chosen, seeds, PLAIN, kind="published", force=True)
 
