@@ -169,6 +169,18 @@ def settle(figure: Figure) -> None:
         axes.set_position([round(value, 6) for value in axes.get_position().bounds])
 
 
+def not_run_yet(title: str, stamp: str) -> Figure:
+    """The picture of a figure none of whose points was measured."""
+    with style():
+        figure = new_figure(6.0, 2.0)
+        axes = figure.subplots()
+        axes.set_axis_off()
+        axes.annotate("not run yet", (0.5, 0.5), xycoords="axes fraction", ha="center", va="center", color=FAINT)
+        heading(figure, title, stamp)
+        settle(figure)
+    return figure
+
+
 def note(axes: Axes, place: float, text: str) -> None:
     """A grey remark at the right end of a row, where a value would stand."""
     axes.annotate(text, (0.99, place), xycoords=("axes fraction", "data"), ha="right", va="center", color=FAINT,

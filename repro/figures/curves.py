@@ -6,13 +6,15 @@ from matplotlib.figure import Figure
 from repro.cells.records import CURVE
 from repro.figuredata.curves import FIT, POINT
 from repro.figuredata.model import FigureData
-from repro.figures import FAINT, heading, look_of, new_figure, settle, style
+from repro.figures import FAINT, heading, look_of, new_figure, not_run_yet, settle, style
 from repro.stats.curves import sigmoid
 
 
 def draw(figure_data: FigureData) -> Figure:
     """One row of panels per base, one panel per unit of compute. Lines: fitted sigmoids; dots: avg@k, mean of seeds."""
     head = figure_data.head
+    if not figure_data.rows:
+        return not_run_yet(f"{head.title} ({head.profile})", head.stamp)
     units = list(dict.fromkeys(row["unit"] for row in figure_data.rows))
     bases = list(dict.fromkeys(row["base"] for row in figure_data.rows))
     arms = list(dict.fromkeys(row["arm"] for row in figure_data.rows))

@@ -3,12 +3,14 @@
 from matplotlib.figure import Figure
 
 from repro.figuredata.model import FigureData
-from repro.figures import FAINT, INK, heading, look_of, new_figure, settle, style
+from repro.figures import FAINT, INK, heading, look_of, new_figure, not_run_yet, settle, style
 
 
 def draw(figure_data: FigureData) -> Figure:
     """Lines: mean over development seeds; bars: 95 % intervals; small marks: the lowest seed. Ring: picked."""
     head = figure_data.head
+    if not figure_data.rows:
+        return not_run_yet(f"{head.title} ({head.profile})", head.stamp)
     bases = list(dict.fromkeys(row["base"] for row in figure_data.rows))
     methods = list(dict.fromkeys(row["method"] for row in figure_data.rows))
     with style():

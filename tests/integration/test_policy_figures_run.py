@@ -37,7 +37,7 @@ def run(place, figure, settings):
     command = [sys.executable, "-m", "repro", "run", figure, "--profile", "smoke", "--seeds", "1", *sets]
     done = subprocess.run(command, cwd=REPO_ROOT, env=env, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
-    folder = place / "local" / "smoke"
+    (folder,) = {path.parent.parent for path in place.glob(f"local/smoke/variants/*/figures/{figure}.csv")}
     for name in ("csv", "json", "md", "png", "svg"):
         assert (folder / "figures" / f"{figure}.{name}").stat().st_size > 200
     assert (folder / "notebooks" / f"{figure}.ipynb").exists()

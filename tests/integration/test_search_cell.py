@@ -145,17 +145,16 @@ def test_curves_end_at_the_answers_that_are_graded(model, profile, tmp_path):
 @pytest.mark.parametrize(
     ("override", "what"),
     [
-        ("search.simulations=0", "simulations is 0"),
-        ("search.branch=0", "branch is 0"),
+        ("search.simulations=0", "search.simulations: Input should be greater"),
+        ("search.branch=0", "search.branch: Input should be greater"),
         ('search.delimiter="step"', "step delimiter 'step'"),
         ("search.value=p_true", "p_true needs"),
         ("evaluate.max_new_tokens=600", "the model's context has 512"),
     ],
 )
 def test_bad_input_is_one_line_that_names_it(model, tmp_path, override, what):
-    profile = load_profile("smoke", ["tasks.suites.modten-smoke=8", override])
     with pytest.raises(BadInput, match=what):
-        run(model, profile, tmp_path)
+        run(model, load_profile("smoke", ["tasks.suites.modten-smoke=8", override]), tmp_path)
 
 
 def test_one_search_cell_gives_three_rows_and_other_cells_one():

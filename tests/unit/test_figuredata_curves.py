@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from synthetic_cells import make_cell
 
 from repro.cells.experiments import get_experiment
 from repro.config import load_profile
 from repro.figuredata.curves import measure
 from repro.figuredata.model import ALL
+from repro.references import resolve
 from repro.stats.curves import sigmoid
 
 CURVES = get_experiment("curves")
@@ -87,3 +89,14 @@ def test_compute_starts_at_nothing_and_fits_have_intervals_over_seeds(tmp_path):
     alone = built(tmp_path, (6.0, 0.6), (9.0, 0.6), seeds=1)
     fit = next(row for row in alone.rows if row["kind"] == "fit")
     assert fit["midpoint_low"] is None and verdicts(alone)[FASTER] == "not tested"
+
+
+@pytest.mark.parametrize("name", ["curves", "rates"])
+def test_a_study_without_a_trained_cell_has_a_picture_that_says_so(name, tmp_path):
+    study = get_experiment(name)
+    base = {**make_cell("nano-s", "base", 0, suites=SUITES, questions=5), "base": "duo-s", "device": "cpu"}
+    profile = load_profile("micro", ["tasks.suites={modten-easy: 5, modten-far: 5}"])
+    figure = resolve(study.measure)(profile, study, [base | {"train": None}], tmp_path, "make")
+    assert figure.rows == ()
+    texts = [each.get_text() for axes in resolve(study.draw)(figure).axes for each in axes.texts]
+    assert texts == ["not run yet"]

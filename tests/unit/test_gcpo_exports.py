@@ -39,7 +39,13 @@ def test_a_trainer_s_module_does_not_import_the_other_trainers() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(
-        ["gcpo.trainers", "gcpo.trainers.checks", "gcpo.trainers.drgrpo", "gcpo.trainers.grpo"]
+        [
+            "gcpo.trainers",
+            "gcpo.trainers.checks",
+            "gcpo.trainers.drgrpo",
+            "gcpo.trainers.grpo",
+            "gcpo.trainers.settings",
+        ]
     )
 
 

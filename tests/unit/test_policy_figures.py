@@ -83,7 +83,7 @@ def inputs_cells(effects, seeds=3):
 
 
 def figure6(tmp_path, effects, margin=0.1, seeds=3):
-    profile = load_profile("micro", ["tasks.suites={modten-easy: 400, modten-far: 400}"])
+    profile = load_profile("micro-slips", ["tasks.suites={modten-easy: 400, modten-far: 400}"])
     experiment = replace(FIGURE6, margin=margin, role="R1-Distill-1.5B")
     return arms.measure(profile, experiment, inputs_cells(effects, seeds), tmp_path, "make reproduce")
 
@@ -122,7 +122,7 @@ def test_equal_inputs_are_equivalent(tmp_path):
 
 
 def test_what_was_not_run_is_said(tmp_path):
-    profile = load_profile("micro", ["tasks.suites={modten-easy: 400, modten-far: 400}"])
+    profile = load_profile("micro-slips", ["tasks.suites={modten-easy: 400, modten-far: 400}"])
     experiment = replace(FIGURE6, role="R1-Distill-1.5B")
     plain = [each for each in inputs_cells({}, seeds=1) if "kinds" not in each]
     data = arms.measure(profile, experiment, plain, tmp_path, "make reproduce")
@@ -187,7 +187,7 @@ def sample(suite, name, correct, text):
 
 def figure5(tmp_path, outcomes, texts=("1+1=2;#2", "1+1=2;#2"), seeds=1):
     """outcomes: (GRPO right, GCPO right) of every question, in order."""
-    profile = load_profile("micro", [f"tasks.suites={{modten-easy: {len(outcomes)}}}"])
+    profile = load_profile("micro-slips", [f"tasks.suites={{modten-easy: {len(outcomes)}}}"])
     with make_taskset(profile.tasks) as tasks:
         names = [question.id for question in tasks.questions("modten-easy")]
     found = []
@@ -256,7 +256,7 @@ def test_figure_5_survives_its_json_and_its_text_and_picture_show_the_answers(tm
 def test_figure_5_without_samples_is_refused(tmp_path):
     data_cells = figure5(tmp_path, MIXED).head.cells
     (tmp_path / data_cells[-1] / SAMPLES).unlink()
-    profile = load_profile("micro", ["tasks.suites={modten-easy: 40}"])
+    profile = load_profile("micro-slips", ["tasks.suites={modten-easy: 40}"])
     cells = [cell(arm, 0.1, suites=("modten-easy",), questions=40) for arm in ("base", "grpo", "gcpo_expected")]
     with pytest.raises(BadInput, match="policy has no greedy answer"):
         sides.measure(profile, replace(FIGURE5, role="R1-Distill-1.5B"), cells, tmp_path, "make")

@@ -201,8 +201,10 @@ FAULTS = [
     (ratios_hold, "ratios.py", "gains[0] / gains[1]", "gains[1] / gains[0]"),
     (ratios_hold, "ratios.py", "return max(_one_sided", "return min(_one_sided"),
     (ratios_hold, "ratios.py", "return both / 2 if", "return both if"),
-    (ratios_hold, "ratios.py", "-sign * share - (b is None)", "-sign * share"),
-    (ratios_hold, "ratios.py", "-sign * share - (b is None)", "sign * share - (b is None)"),
+    (ratios_hold, "ratios.py", "base_weight - sign * share)", "base_weight + sign * share)"),
+    (ratios_hold, "ratios.py", "base_weight - sign * share)", "base_weight)"),
+    (ratios_hold, "ratios.py", "base_weight=-float(b is None)", "base_weight=0.0"),
+    (ratios_hold, "ratios.py", "base_weight=-float(b is None)", "base_weight=float(b is None)"),
     (ratios_hold, "ratios.py", "(sign * share, reference)", "(-sign * share, reference)"),
 ]  # fmt: skip
 
