@@ -33,7 +33,7 @@ if figure.examples:
 # ## To play with: the points
 
 # %%
-frame = pd.DataFrame(figure.rows)
+frame = pd.DataFrame(figure.rows) if figure.rows else pd.DataFrame(columns=list(figure.shown))
 listed = frame[frame["kind"].isin(figure.listed)] if figure.listed else frame
 listed[list(figure.shown)].rename(columns=figure.shown)
 
