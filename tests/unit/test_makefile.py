@@ -23,7 +23,8 @@ def venv(tmp_path):
 
 def make(*words, dry=True):
     flags = ["--dry-run"] if dry else []
-    return subprocess.run(["make", *flags, *words], cwd=REPO_ROOT, capture_output=True, text=True)
+    outer = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(["make", *flags, *words], cwd=REPO_ROOT, env=outer, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("word", ["results", "repro", "tests", "frobnicate"])
