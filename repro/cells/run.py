@@ -134,7 +134,7 @@ Targets = Sequence[tuple[Profile, Experiment]]  # tables and figures, each with 
 
 def plan_all(targets: Targets, options: Options) -> dict:
     """The same for several targets, each with its profile, a shared cell once."""
-    parts = [_estimate(profile, own, options) for profile, own in _by_profile(targets, _cells_of(targets, options))]
+    parts = [_estimate(profile, own, options) for profile, own in by_profile(targets, _cells_of(targets, options))]
     whole = {**parts[0], "target": "all", "not_run": {name: arm.why_not for name, arm in ARMS.items() if not arm.built}}
     for part in parts[1:]:
         for name in ("cells", "wanting", "work", "seconds_wall"):
@@ -150,7 +150,7 @@ def _cells_of(targets: Targets, options: Options) -> dict[str, list[Cell]]:
     return {experiment.id: plan_cells(profile, experiment, options.seeds) for profile, experiment in targets}
 
 
-def _by_profile(targets: Targets, cells: dict[str, list[Cell]]) -> list[tuple[Profile, list[Cell]]]:
+def by_profile(targets: Targets, cells: dict[str, list[Cell]]) -> list[tuple[Profile, list[Cell]]]:
     """The cells of the targets of one profile together, each once."""
     profiles = [profile for profile, _ in targets]
     distinct = [each for place, each in enumerate(profiles) if each not in profiles[:place]]
@@ -158,6 +158,15 @@ def _by_profile(targets: Targets, cells: dict[str, list[Cell]]) -> list[tuple[Pr
     return [
         (profile, list({cell.id: cell for cell in own}.values())) for profile, own in zip(distinct, owned, strict=True)
     ]
+
+
+def together(outcomes: Sequence[Outcome]) -> Outcome:
+    """What happened in several pools."""
+    return Outcome(
+        [name for each in outcomes for name in each.done],
+        {name: line for each in outcomes for name, line in each.failed.items()},
+        {name: line for each in outcomes for name, line in each.skipped.items()},
+    )
 
 
 def _estimate(profile: Profile, cells: list[Cell], options: Options) -> dict:
@@ -208,12 +217,8 @@ def run_all(targets: Targets, options: Options) -> tuple[Outcome, dict[str, list
     targets: each with its profile. Raises as `fill`, and for arms or bases, which belong to one target.
     """
     cells = _cells_of(targets, options)
-    outcomes = [fill(profile, own, options) for profile, own in _by_profile(targets, cells)]
-    return Outcome(
-        [name for each in outcomes for name in each.done],
-        {name: line for each in outcomes for name, line in each.failed.items()},
-        {name: line for each in outcomes for name, line in each.skipped.items()},
-    ), cells
+    outcomes = [fill(profile, own, options) for profile, own in by_profile(targets, cells)]
+    return together(outcomes), cells
 
 
 def fill(

@@ -11,7 +11,7 @@ from repro.cells.bases import FROM_SCRATCH, base_marker, base_source, lineage
 from repro.cells.plan import Cell, plan_cells
 from repro.cells.pool import Outcome
 from repro.cells.records import Experiment
-from repro.cells.run import Options, fill
+from repro.cells.run import Options, by_profile, fill, together
 from repro.cells.state import load_summary
 from repro.cells.training import with_training
 from repro.config import Profile
@@ -53,12 +53,15 @@ def fill_published(targets: Sequence[tuple[Profile, Experiment]], options: Optio
     `publish` and `fill` do.
     """
     _check_clean()
+    planned = {
+        experiment.id: plan_cells(profile, experiment, options.seeds, options.arms, options.bases)
+        for profile, experiment in targets
+    }
+    cells = {cell.id: cell for own in planned.values() for cell in own}
     owner: dict[str, tuple[Profile, Experiment]] = {}
-    cells: dict[str, Cell] = {}
     for profile, experiment in targets:
-        for cell in plan_cells(profile, experiment, options.seeds, options.arms, options.bases):
+        for cell in planned[experiment.id]:
             owner.setdefault(cell.id, (profile, experiment))
-            cells.setdefault(cell.id, cell)
 
     def publish_one(cell: Cell) -> None:
         publish_cells(*owner[cell.id], [cell])
@@ -67,13 +70,8 @@ def fill_published(targets: Sequence[tuple[Profile, Experiment]], options: Optio
     for cell in cells.values():
         if load_summary(cell) is not None and coverage_of(cell) != COVERED:
             publish_one(cell)  # of a run that was not told to publish
-    done, failed, skipped = [], {}, {}
-    profiles = [profile for profile, _ in owner.values()]
-    for profile in (each for place, each in enumerate(profiles) if each not in profiles[:place]):
-        own = [cell for name, cell in cells.items() if owner[name][0] == profile]
-        outcome = fill(profile, own, options, finished=publish_one)
-        done, failed, skipped = done + outcome.done, failed | outcome.failed, skipped | outcome.skipped
-    return Outcome(done, failed, skipped), list(cells.values())
+    outcomes = [fill(profile, own, options, finished=publish_one) for profile, own in by_profile(targets, planned)]
+    return together(outcomes), list(cells.values())
 
 
 def _check_clean() -> None:
