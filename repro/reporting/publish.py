@@ -8,6 +8,7 @@ from pathlib import Path
 
 from repro.bases.keep import new_folder
 from repro.cells.bases import FROM_SCRATCH, base_marker, base_source, lineage
+from repro.cells.experiments import EXPERIMENTS
 from repro.cells.plan import Cell, plan_cells
 from repro.cells.pool import Outcome
 from repro.cells.records import Experiment
@@ -96,7 +97,7 @@ def publish_cells(profile: Profile, experiment: Experiment, cells: Sequence[Cell
             shutil.rmtree(older)  # the ledger keeps its row, marked superseded
         folder = published_folder(cell)
         folder.mkdir(parents=True, exist_ok=True)
-        names = (*_RECORDS, *(each for each in experiment.files if (cell.folder / each).exists()))
+        names = (*_RECORDS, *(each for each in _files_of(cell.arm) if (cell.folder / each).exists()))
         for name in names:
             shutil.copyfile(cell.folder / name, folder / name)
         write_json(folder / "summary.json", with_training(summary, cell.folder))  # last: with it a cell is published
@@ -108,6 +109,11 @@ def publish_cells(profile: Profile, experiment: Experiment, cells: Sequence[Cell
         [(cell, summary, read_json(cell.folder / "env.json", "environment record")) for cell, summary in finished],
     )
     return [*written, LEDGER]
+
+
+def _files_of(arm: str) -> list[str]:
+    """What any table or figure reads of an arm's cells: one that they share is published once, for all of them."""
+    return sorted({name for each in EXPERIMENTS.values() if arm in each.arms for name in each.files})
 
 
 def _publish_base(profile: Profile, base: str) -> list[Path]:

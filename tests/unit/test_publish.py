@@ -160,3 +160,13 @@ def test_a_policy_that_a_search_still_needs_is_trained_again_where_its_weights_a
     shutil.rmtree(results_dir(profile.name) / "runs")
     assert take_over(cells) == []
     assert take_over([policy]) == [policy]
+
+
+def test_a_cell_is_published_with_what_any_figure_reads_of_it_whichever_target_it_was_published_for(tree):
+    profile = load_profile("micro")
+    finish(profile, "table1")
+    for cell in planned(profile):
+        (cell.folder / "metrics.jsonl").write_text('{"step": 1}\n')
+    do(profile)  # Table 1 reads no metrics; Figures 4 and 7 read those of the same cells
+    for cell in planned(profile):
+        assert (results_dir(profile.name, "published") / "cells" / cell.id / "metrics.jsonl").exists()
