@@ -186,7 +186,8 @@ def primary_words(decisions: Sequence[Decision]) -> str:
     """The primary verdicts as one sentence, word by word: what a figure says in its title."""
     last = over_bases(primary(decisions))
     said = {word: [each.statement for each in last if each.verdict == word] for word in _ORDER}
-    return "; ".join(f"{word}: {', '.join(names)}" for word, names in said.items() if names)
+    text = "; ".join(f"{word}: {', '.join(names)}" for word, names in said.items() if names)
+    return text[:1].upper() + text[1:]
 
 
 def _over_all(own: Sequence[Decision]) -> Decision:
