@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from repro.bench.premise_figures import CLAIMS, NOT_TESTED
+from repro.bench.premise_figures import CLAIMS
 from repro.figuredata.model import ALL, Decision, FigureData, over_bases, primary
 from repro.files import read_json
 from repro.reporting.published import Published
 from repro.reporting.readings import READINGS
-from repro.stats.verdicts import CONSISTENT, CONTRADICTED, EQUIVALENT, REVERSED, SUPPORTED, UNDECIDED
+from repro.stats.verdicts import CONSISTENT, CONTRADICTED, EQUIVALENT, NOT_TESTED, REVERSED, SUPPORTED, UNDECIDED
 from repro.tables import ClaimResult, Table1
-from repro.tables.finding import differences, overall, sentences
+from repro.tables.finding import joined, overall, sentences
+from repro.tables.words import signed
 
 _SAYS = {  # verdict -> what it says of a sentence, whatever the sentence
     SUPPORTED: "what was asked holds here",
@@ -35,7 +36,7 @@ def paragraphs(made: Published) -> list[str]:
     return [
         f"*Asked.* {reading.asked}",
         f"*Seen.* {seen(made)}",
-        f"*It means.* {limits}{_meant(_words(made))} {reading.means} *It does not mean.* {reading.not_means}",
+        f"*What it means.* {limits}{_meant(_words(made))} {reading.means} *What it does not mean.* {reading.not_means}",
     ]
 
 
@@ -58,18 +59,15 @@ def _primary(table: Table1) -> list[ClaimResult]:
 
 
 def _tested(table: Table1) -> list[str]:
-    """The primary claims base by base where not all bases are measured, then those without a measurement."""
-    found, missing = [], []
+    """The primary claims base by base, where not every base is measured, and what is missing."""
+    arms, parts = table.head.arms, []
     for claim in _primary(table):
-        own = [each for each in table.claims if each.claim == claim.claim and each.base != ALL and each.difference]
-        if own:
-            words = ", ".join(f"{each.direction} on `{each.base}`" for each in own)
-            found.append(f"{differences(table, claim)} (on all bases; {words}).")
-        else:
-            missing.append(f"{table.head.arms[claim.better]} against {table.head.arms[claim.worse]}")
-    outcome = f"Points of {table.head.outcome} with 95 % intervals: "
-    rest = [f"Not measured: {', '.join(missing)}."] if missing else []
-    return [*([outcome + " ".join(found)] if found else []), *rest]
+        own = [each for each in table.claims if each.claim == claim.claim and each.base != ALL]
+        found = [f"{signed(each.difference)} on `{each.base}`, {each.direction}" for each in own if each.difference]
+        missing = [f"`{each.base}`" for each in own if not each.difference]
+        rest = [f"not measured on {joined(missing)}"] if missing else []
+        parts.append(f"{arms[claim.better]} minus {arms[claim.worse]}: {'; '.join([*found, *rest])}.")
+    return [f"Points of {table.head.outcome} with 95 % intervals.", *parts] if parts else []
 
 
 def _decided(figure: FigureData) -> list[str]:

@@ -67,7 +67,7 @@ def sentences(table: Table1) -> list[str]:
     primary = [claim for claim in overall(table) if claim.primary and claim.direction != NOT_TESTED]
     if not primary:
         return []
-    parts = [differences(table, claim) for claim in primary]
+    parts = [_differences(table, claim) for claim in primary]
     return [
         f"**{finding(table)}**: {'; '.join(parts)} (points of {table.head.outcome}, 95 % intervals).",
         *_sizes(table, primary),
@@ -92,8 +92,7 @@ def gain_row(table: Table1, base: str, arm: str) -> Row | None:
     return row if row.gain else None
 
 
-def differences(table: Table1, claim: ClaimResult) -> str:
-    """A claim's difference on every base that was measured, then its verdict over all bases."""
+def _differences(table: Table1, claim: ClaimResult) -> str:
     arms = table.head.arms
     own = [each for each in table.claims if each.claim == claim.claim and each.base != ALL and each.difference]
     shown = ", ".join(f"{signed(each.difference)} on `{each.base}`" for each in own)
