@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from repro.bench.premise_figures import CLAIMS
 from repro.figuredata.model import ALL, Decision, FigureData, over_bases, primary
 from repro.files import read_json
 from repro.reporting.published import Published
@@ -84,10 +83,9 @@ def _sentence(decisions: Sequence[Decision], last: Decision) -> str:
 def _premise(path: Path) -> list[str]:
     """The claims of GC2PO's premise with the figures behind them, from the record of `bench premise --save`."""
     result: dict[str, Any] = read_json(path, "record of the premise")
-    named = {claim.id: claim.figure for claim in CLAIMS}
     parts = []
     for claim in result["claims"]:
-        found = result["figures"].get(named.get(claim["id"], ""))
+        found = result["figures"][claim["figure"]]
         value = f"{found[0]:+.3f} [{found[1]:+.3f}, {found[2]:+.3f}], " if found else ""
         parts.append(f"{claim['text']}: {value}**{claim['verdict']}**")
     head = f"Its premise, on {result['questions']} questions x {result['n']} completions of `{result['base']}`: "

@@ -59,7 +59,7 @@ def test_what_was_seen_of_a_figure_follows_its_cells(tmp_path):
     assert seen(peak) != seen(flat)
     asked, found, means = paragraphs(peak)
     assert asked.startswith("*Asked.*") and found.startswith("*Seen.*")
-    assert "Supported (2 of 2): what was asked holds here." in means and "*What it does not mean.*" in means
+    assert "Supported (1 of 2): what was asked holds here." in means and "*What it does not mean.*" in means
 
 
 def test_a_stamp_stands_in_front_of_what_it_means(tmp_path):
@@ -76,7 +76,7 @@ def test_a_target_without_numbers_says_so(tmp_path):
 
 def test_the_premise_is_quoted_where_it_is_published_and_for_gc2po_alone(tmp_path):
     figures = {"rank correlation, R: GC2PO": [0.25, 0.125, 0.375]}
-    claims = [{"id": "sound", "text": "GC2PO rewards soundness", "verdict": "supported"}]
+    claims = [{"text": "GC2PO rewards soundness", "figure": next(iter(figures)), "verdict": "supported"}]
     record = {"questions": 8, "n": 4, "base": "nano", "figures": figures, "claims": claims}
     (tmp_path / "bench").mkdir()
     (tmp_path / "bench" / "premise.json").write_text(json.dumps(record), encoding="utf-8")
