@@ -185,12 +185,12 @@ def test_every_claim_compares_arms_of_its_table():
 
 
 def test_a_profile_that_extends_another_differs_in_what_it_gives_alone():
-    micro, integrate = load_profile("micro-slips"), load_profile("integrate")
+    micro, integrate = load_profile("micro"), load_profile("integrate")
     assert integrate.train == micro.train
     assert integrate.evaluate == micro.evaluate
-    assert integrate.bases["nano-s"] == micro.bases["nano-s"]
-    assert list(integrate.bases) == ["nano-s", "nano-s-votes"]  # null leaves a base out
+    assert integrate.bases["duo-s"] == micro.bases["duo-s"]
+    assert list(integrate.bases) == ["duo-s", "duo-s-votes"]  # null leaves a base out
     assert integrate.arms["gcpo_mc"] == micro.arms["gcpo_mc"] | {"candidate_order": "agreement", "retest_every": 5}
-    assert get_experiment("table2").bases(integrate) == ["nano-s-votes"]
+    assert get_experiment("table2").bases(integrate) == ["duo-s-votes"]
     changed = load_profile("integrate", ["train.max_steps=3"])
     assert (changed.train["max_steps"], changed.name) == (3, "integrate")
