@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.cells.experiments import EXPERIMENTS
+from repro.config import PROFILE_DIR, load_profile
 from repro.figuredata.model import FigureData, read_figure
 from repro.paths import results_dir
 from repro.reporting.order import BESIDE
@@ -66,6 +67,11 @@ def profiles() -> list[str]:
     others = [name for name in names if name not in _FIRST + _LAST]
     order = {name: place for place, name in enumerate((*_FIRST, *others, *_LAST))}
     return sorted(names, key=order.__getitem__)
+
+
+def stamp(profile: str) -> str:
+    """What everything of a profile is stamped with; empty where its numbers are results."""
+    return load_profile(profile).stamp if (PROFILE_DIR / f"{profile}.yaml").exists() else ""
 
 
 def link(path: Path, document: Path) -> str:

@@ -10,7 +10,7 @@ from repro.config import PROFILE_DIR, load_profile
 from repro.figuredata.markdown import decisions_markdown
 from repro.files import read_json
 from repro.paths import REPO_ROOT, results_dir
-from repro.reporting.published import Published, link, profiles, published
+from repro.reporting.published import Published, link, profiles, published, stamp
 from repro.reporting.record import notebook_name
 from repro.reporting.seen import paragraphs
 from repro.tables import headline_markdown
@@ -46,7 +46,8 @@ def cost_blocks() -> dict[str, str]:
 
 def _profile(name: str) -> str:
     title = f": {load_profile(name).title}" if (PROFILE_DIR / f"{name}.yaml").exists() else ""
-    return "\n\n".join([f"## Profile `{name}`{title}", *(_section(each) for each in published(name))])
+    marked = [f"**{stamp(name)}**"] if stamp(name) else []
+    return "\n\n".join([f"## Profile `{name}`{title}", *marked, *(_section(each) for each in published(name))])
 
 
 def _section(made: Published) -> str:
