@@ -76,8 +76,8 @@ def _not_default(profile: str) -> list[str]:
     if profile == DEFAULT:
         return []
     return [
-        f"The default profile `{DEFAULT}`, {load_profile(DEFAULT).title}, is what `make reproduce-{TARGET}` alone runs; "
-        "it stands in front as soon as all of it is published."
+        f"The default profile `{DEFAULT}`, {load_profile(DEFAULT).title}, is what `make reproduce-{TARGET}` alone "
+        "runs; it stands here once its primary claims are measured on every base."
     ]
 
 

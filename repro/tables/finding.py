@@ -49,7 +49,7 @@ def _verdicts(table: Table1, claims: Sequence[ClaimResult]) -> list[str]:
 
 
 def _places(directions: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """(direction, where) in the order of `_SAYS`: no words for where if every base says it, none at all if unmeasured."""
+    """(direction, where) in the order of `_SAYS`; where is empty if every base says it, the tuple if none was run."""
     bases, missing = parts(directions, tuple(_SAYS))
     if len(bases) == 1 and not missing:
         return tuple((direction, "") for direction in bases)
