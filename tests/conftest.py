@@ -66,6 +66,15 @@ def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_tiny_model(tmp_path_factory.mktemp("tiny"))
 
 
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory):
+    """An interpreter that has imported what a run of the suite needs and forks a process per command."""
+    from warm import Warm  # beside the integration tests
+
+    with Warm(tmp_path_factory.mktemp("warm")) as started:
+        yield started
+
+
 @pytest.fixture
 def tiny_model(tiny_model_dir: Path):
     from transformers import AutoModelForCausalLM
