@@ -19,7 +19,23 @@ hypothesis.settings.load_profile("shared")
 torch.set_num_threads(1)
 
 TRAINER_ARGUMENTS = ("model", "reward_funcs", "train_dataset", "eval_dataset", "peft_config", "callbacks", "optimizers")
+# By CPU time, longest first: files go to workers whole, and none of these may be left for one of them at the end
+LONG_FILES = (
+    "test_run_smoke", "test_gcpo_ddp", "test_road", "test_run_figures", "test_policy_figures_run",
+    "test_evaluate_command", "test_gcpo_trainer", "test_gc2po_trainer", "test_gc2po_ddp", "test_trainers_ddp",
+    "test_sandbox_verdicts", "test_sandbox_hostile",
+)  # fmt: skip
 WORDS = ["<pad>", "<eos>", "<unk>", *"0123456789", "+", "-", "*", "=", "#", ";"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config.option, "loadscopereorder"):  # xdist would begin with the files of most tests
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 def build_tiny_model(folder: Path) -> Path:
