@@ -46,12 +46,14 @@ _VARIANTS = {  # what is changed in a form -> its own marker, hollow, in the col
     "constant": "p",
     "shuffled": "*",
     "sign_aware": "^",
+    "neutral_noncausal": "P",
     "noncausal": "X",
     "permuted": "*",
     "credit_only": "s",
     "no_effectiveness": "<",
     "no_robustness": ">",
     "perturbation_0": "v",
+    "neutral": "D",
 }
 KINDS = {  # how a policy is searched -> colour where it stands alone, marker
     "mcts": (INK, "o"),

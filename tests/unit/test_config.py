@@ -108,7 +108,7 @@ def test_table2_stands_on_the_base_in_the_role_of_the_papers():
     assert table2.bases(load_profile("smoke")) == list(load_profile("smoke").bases)[:1]
 
 
-def test_every_control_of_gc2po_is_its_arm_but_for_one_setting():
+def test_every_control_of_gc2po_is_another_arm_but_for_one_setting():
     default = get_method("gc2po").settings({"max_steps": 1}, seed=0, output_dir="x", where="")
     for name in profile_names():
         profile = load_profile(name)
@@ -118,11 +118,12 @@ def test_every_control_of_gc2po_is_its_arm_but_for_one_setting():
             for arm in get_experiment("gc2po").arms
             if arm.startswith("gc2po")
         }
-        assert len(values) == 7
+        assert len(values) == 9
         for arm, own in values.items():
-            changed = {key for key in own | values["gc2po"] if own.get(key) != values["gc2po"].get(key)}
+            beside = values["gc2po_neutral" if arm == "gc2po_neutral_noncausal" else "gc2po"]
+            changed = {key for key in own | beside if own.get(key) != beside.get(key)}
             assert len(changed) == (arm != "gc2po"), (name, arm, changed)
-            assert all(own.get(key, getattr(default, key)) != values["gc2po"].get(key) for key in changed)
+            assert all(own.get(key, getattr(default, key)) != beside.get(key) for key in changed)
         assert values["gc2po_perturbation_0"]["perturbation_size"] == 0
 
 
