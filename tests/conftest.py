@@ -1,5 +1,6 @@
 """A tiny Qwen2 with a word-level tokenizer, saved where TRL can load the reference model from, and a toy task."""
 
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,23 @@ hypothesis.settings.load_profile("shared")
 torch.set_num_threads(1)
 
 TRAINER_ARGUMENTS = ("model", "reward_funcs", "train_dataset", "eval_dataset", "peft_config", "callbacks", "optimizers")
+# By CPU time, longest first: files go to workers whole, and none of these may be left for one of them at the end
+LONG_FILES = (
+    "test_run_smoke", "test_gcpo_ddp", "test_road", "test_run_figures", "test_policy_figures_run",
+    "test_evaluate_command", "test_gcpo_trainer", "test_gc2po_trainer", "test_gc2po_ddp", "test_trainers_ddp",
+    "test_sandbox_verdicts", "test_sandbox_hostile",
+)  # fmt: skip
 WORDS = ["<pad>", "<eos>", "<unk>", *"0123456789", "+", "-", "*", "=", "#", ";"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config.option, "loadscopereorder"):  # xdist would begin with the files of most tests
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 def build_tiny_model(folder: Path) -> Path:
@@ -53,9 +70,25 @@ def build_tiny_model(folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module", autouse=True)
+def settled_heap() -> None:
+    """Take what is loaded by now out of the collector's sight: every training collects garbage, half of its time."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory):
+    """An interpreter that has imported what a run of the suite needs and forks a process per command."""
+    from warm import Warm  # beside the integration tests
+
+    with Warm(tmp_path_factory.mktemp("warm")) as started:
+        yield started
 
 
 @pytest.fixture

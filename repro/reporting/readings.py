@@ -118,6 +118,12 @@ READINGS: Mapping[str, Reading] = {
             REVERSED: "not trained at the rate that the rule picks, or no rate passes the rule",
         },
     ),
+    "rates_elsewhere": Reading(
+        "Are the rates that the grid picked on the smallest base right on the others, too? Each is tried with one step "
+        "to either side.",
+        "A better neighbour would say that the method is measured below its best on that base, and by how much.",
+        "One seed tells large misfits from none; it does not rank neighbours that are close.",
+    ),
     "curves": Reading(
         "Along the training, is GCPO faster, does it end higher, or neither, per generated token and per core-second?",
         "Faster and not higher says that the methods part in the middle of training and meet at its end.",

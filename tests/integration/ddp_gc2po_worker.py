@@ -3,6 +3,7 @@
 Arguments: the model's folder, the output folder.
 """
 
+import gc
 import json
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ class HalfBlind(GC2POTrainer):
 
 def main(model_dir: str, output_dir: str) -> None:
     torch.set_num_threads(1)
+    gc.freeze()  # every training collects garbage: not among the imported packages
     config = GC2POConfig(
         output_dir=output_dir, max_completion_length=12, max_steps=2, segmentation="delimiter", episode_delimiter="7",
         perturbation_size=1.0, **SETTINGS,

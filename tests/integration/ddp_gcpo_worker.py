@@ -3,6 +3,7 @@
 Arguments: the model's folder, the output folder.
 """
 
+import gc
 import json
 import sys
 from pathlib import Path
@@ -38,6 +39,7 @@ def watch(form: str, model_dir: str, output_dir: str) -> dict[str, Any]:
 
 def main(model_dir: str, output_dir: str) -> None:
     torch.set_num_threads(1)
+    gc.freeze()  # every training collects garbage: not among the imported packages
     record = {form: watch(form, model_dir, output_dir) for form in FORMS}
     Path(output_dir, f"rank{record['mc']['rank']}.json").write_text(json.dumps(record))
 

@@ -14,6 +14,7 @@ import pytest
 from repro.cli import main
 from repro.evaluation.store import SAMPLES, read_samples, replace_samples
 from repro.paths import REPO_ROOT, benchmark_dir
+from repro.tasks.benchmarks import grading
 
 pytestmark = pytest.mark.skipif(benchmark_dir() is None, reason="no benchmark files (GCPO_DATA)")
 MATH = "aime24,aime25,amc23,amc83,math500,minerva,olympiadbench"
@@ -64,14 +65,18 @@ def test_an_oracle_of_every_mathematical_suite_is_all_right_and_with_a_wrong_las
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("oracle", "right"), [("gold", 164), ("wrong-last-step", 0)])
-def test_an_oracle_of_humaneval_passes_every_check_and_with_a_spoiled_result_none(oracle, right, tmp_path, capsys):
+def test_an_oracle_of_humaneval_passes_every_check_and_with_a_spoiled_result_none(
+    oracle, right, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(grading, "CODE_SECONDS", 60.0)  # a right program may be slow where the machine is loaded
     words = ("--suite", "humaneval", "--samples", 1, "--temperature", 0, "--output", tmp_path, "--json")
     assert evaluate("--engine", "replay", "--model", oracle, *words) == 0
     entry = result(capsys)["suites"]["HumanEval"]
     reasons = entry["reasons"]
     assert reasons.get("passed", 0) == right and sum(reasons.values()) == 164
     assert set(reasons) <= {"passed"} if right else {"failed", "error"}
-    assert entry["others"]["under_1_s"]["value"] * 164 >= right - 4
+    quick = sum(each.correct and each.grade_seconds <= 1.0 for each in read_samples(tmp_path / "HumanEval" / SAMPLES))
+    assert entry["others"]["under_1_s"]["value"] * 164 == pytest.approx(quick)
 
 
 _SLOW_RUN = """

@@ -23,11 +23,19 @@ def free_port() -> int:
 
 
 def run(worker: str, ranks: int, model: Path, output: Path) -> None:
-    command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(ranks)),
-        *("--master-port", str(free_port()), str(HERE / worker), str(model), str(output)),
-    ]
+    """Run a worker as torchrun starts it: every rank an interpreter of its own."""
+    command = ["-m", "torch.distributed.run", "--nproc-per-node", str(ranks), "--master-port", str(free_port())]
+    _finish([*command, str(HERE / worker), str(model), str(output)])
+
+
+def run_forked(worker: str, ranks: int, model: Path, output: Path) -> None:
+    """Run a worker on ranks that share one import."""
+    _finish([str(HERE / "forked_ranks.py"), worker.removesuffix(".py"), str(ranks), str(model), str(output)])
+
+
+def _finish(words: list[str]) -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO_ROOT), "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, *words]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
 
@@ -55,7 +63,7 @@ def one_process(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) 
 def test_every_form_has_the_gradient_of_one_process_however_ragged_the_ranks_are(
     one_process: dict, tiny_model_dir: Path, tmp_path: Path, ranks: int
 ) -> None:
-    run("ddp_ranks_worker.py", ranks, tiny_model_dir, tmp_path)
+    run_forked("ddp_ranks_worker.py", ranks, tiny_model_dir, tmp_path)
     records = [torch.load(tmp_path / f"rank{rank}.pt") for rank in range(ranks)]
     wrong = []
     for case, wanted in one_process.items():

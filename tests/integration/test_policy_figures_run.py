@@ -31,11 +31,15 @@ def place(tmp_path_factory):
     return tmp_path_factory.mktemp("figures")
 
 
-def run(place, figure, settings):
+def run(place, figure, settings, warm=None):
     env = {**os.environ, "GCPO_RESULTS": str(place), "GCPO_CACHE": str(place / "cache"), "OMP_NUM_THREADS": "1"}
     sets = [part for text in settings for part in ("--set", text)]
-    command = [sys.executable, "-m", "repro", "run", figure, "--profile", "smoke", "--seeds", "1", *sets]
-    done = subprocess.run(command, cwd=REPO_ROOT, env=env, capture_output=True, text=True, timeout=900)
+    words = ["run", figure, "--profile", "smoke", "--seeds", "1", *sets]
+    if warm:
+        done = warm.run(words, env)
+    else:
+        python = [sys.executable, "-m", "repro", *words]
+        done = subprocess.run(python, cwd=REPO_ROOT, env=env, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr
     (folder,) = {path.parent.parent for path in place.glob(f"local/smoke/variants/*/figures/{figure}.csv")}
     for name in ("csv", "json", "md", "png", "svg"):
@@ -56,8 +60,8 @@ def test_the_three_inputs_are_answered_by_the_policies_and_measured_beside_them(
     assert tokens["grpo"] < tokens["grpo_vote"] < tokens["grpo_x"] < tokens["grpo_projected"]
 
 
-def test_the_side_by_side_reads_the_same_cells(place):
-    rows, done = run(place, "figure5", ARITHMETIC)
+def test_the_side_by_side_reads_the_same_cells(place, warm):
+    rows, done = run(place, "figure5", ARITHMETIC, warm)
     assert [(row["suite"], row["questions"]) for row in rows] == [("modten-smoke", "6"), ("average", "6")]
     assert sum(int(rows[0][case]) for case in ("both", "left", "right", "neither")) == 6
     assert "## Answers side by side" in done.stdout and done.stdout.count("| GRPO | GCPO expected |") == 6
@@ -67,8 +71,8 @@ def test_the_side_by_side_reads_the_same_cells(place):
     }  # fmt: skip
 
 
-def test_programs_are_trained_on_and_measured_under_the_profiles_own_name(place):
-    rows, _ = run(place, "figure3", CODE)
+def test_programs_are_trained_on_and_measured_under_the_profiles_own_name(place, warm):
+    rows, _ = run(place, "figure3", CODE, warm)
     assert [row["suite"] for row in rows] == ["programs-0shot"] * 5 + ["programs-5shot"] * 5
     assert all(row["ours"] for row in rows) and {row["base"] for row in rows} == {"nano-code-t"}
     reasons = set()

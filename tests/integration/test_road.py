@@ -35,23 +35,28 @@ ARMS = "base,grpo,gcpo_expected"
 
 
 @pytest.fixture(scope="module", params=["llama", "qwen2"])
-def road(request, tmp_path_factory):
+def road(request, tmp_path_factory, warm):
     """A model's folder, where its results go, and what the first run printed."""
     folder = tmp_path_factory.mktemp(request.param)
     rows = (benchmark_dir() / "train_math_7474.jsonl").read_text(encoding="utf-8").splitlines()[:200]
     build(request.param, folder / "My Model", [json.loads(row)["problem"] for row in rows])
-    return folder, run(folder)
+    return folder, run(folder, warm if request.param == "qwen2" else None)
 
 
-def run(folder, verb="run", *extra, model="My Model"):
+def run(folder, warm, verb="run", *extra, model="My Model"):
+    """A run in an interpreter of its own, or in one that `warm` forks."""
     sets = [part for text in SMALL for part in ("--set", text)]
-    words = [sys.executable, "-m", "repro", verb, "table1", "--profile", "gpu", "--base", str(folder / model)]
+    words = [verb, "table1", "--profile", "gpu", "--base", str(folder / model)]
     words += ["--seeds", "1", "--arms", ARMS, *sets, *extra]
     env = os.environ | {
         "GCPO_RESULTS": str(folder / "results"), "GCPO_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1",
         "GCPO_DEVICE": "cpu", "GCPO_DATA": str(benchmark_dir()),
     }  # fmt: skip
-    done = subprocess.run(words, cwd=REPO_ROOT, env=env, capture_output=True, text=True, timeout=400)
+    if warm:
+        done = warm.run(words, env)
+    else:
+        python = [sys.executable, "-m", "repro", *words]
+        done = subprocess.run(python, cwd=REPO_ROOT, env=env, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr
     return done
 
@@ -95,34 +100,34 @@ def test_a_base_without_a_row_in_the_paper_has_no_printed_numbers(road):
 
 
 @pytest.mark.parametrize("road", ["qwen2"], indirect=True)
-def test_the_same_model_in_another_folder_has_the_same_cells_and_nothing_runs_again(road):
+def test_the_same_model_in_another_folder_has_the_same_cells_and_nothing_runs_again(road, warm):
     folder, _ = road
     before = {path: path.stat().st_mtime_ns for path in (folder / "results").rglob("summary.json")}
     (folder / "elsewhere").mkdir(exist_ok=True)
     shutil.copytree(folder / "My Model", folder / "elsewhere" / "My Model", dirs_exist_ok=True)
-    done = run(folder / "elsewhere", "plan", "--json", model="My Model")
+    done = run(folder / "elsewhere", warm, "plan", "--json", model="My Model")
     names = {row["cell"] for row in json.loads(done.stdout)["cells"]}
     assert names == {path.parent.name for path in before}
-    run(folder)
+    run(folder, warm)
     assert {path: path.stat().st_mtime_ns for path in (folder / "results").rglob("summary.json")} == before
 
 
 @pytest.mark.parametrize("road", ["qwen2"], indirect=True)
-def test_a_cut_evaluation_goes_on_from_the_trained_policy(road):
+def test_a_cut_evaluation_goes_on_from_the_trained_policy(road, warm):
     folder, _ = road
     cell, summary = cells(folder)["grpo"]
     steps = (cell / "metrics.jsonl").stat().st_mtime_ns
     samples = read_samples(cell / "samples.jsonl.zst")
     replace_samples(cell / "samples.jsonl.zst", samples[:9])
     (cell / "summary.json").unlink()
-    run(folder)
+    run(folder, warm)
     again = json.loads((cell / "summary.json").read_text())
     assert (cell / "metrics.jsonl").stat().st_mtime_ns == steps  # not trained again
     assert again["suites"] == summary["suites"]
 
 
 @pytest.mark.parametrize("road", ["qwen2"], indirect=True)
-def test_regrading_mends_a_spoiled_verdict(road):
+def test_regrading_mends_a_spoiled_verdict(road, warm):
     from dataclasses import replace
 
     folder, _ = road
@@ -130,7 +135,7 @@ def test_regrading_mends_a_spoiled_verdict(road):
     samples = read_samples(cell / "samples.jsonl.zst")
     spoiled = [replace(each, correct=not each.correct) if n == 0 else each for n, each in enumerate(samples)]
     replace_samples(cell / "samples.jsonl.zst", spoiled)
-    rows = json.loads(run(folder, "regrade", "--json").stdout)
+    rows = json.loads(run(folder, warm, "regrade", "--json").stdout)
     changed = {row["cell"].split("__")[1]: sum(row["changed"].values()) for row in rows}
     assert changed == {"base": 1, "grpo": 0, "gcpo_expected": 0}
     assert json.loads((cell / "summary.json").read_text())["suites"] == summary["suites"]

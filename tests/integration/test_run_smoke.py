@@ -27,9 +27,9 @@ TINY = [
 ]
 
 
-def command(*extra):
+def words(*extra):
     sets = [part for text in TINY for part in ("--set", text)]
-    return [sys.executable, "-m", "repro", "run", "table1", "--profile", "smoke", "--seeds", "1", *sets, *extra]
+    return ["run", "table1", "--profile", "smoke", "--seeds", "1", *sets, *extra]
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +42,13 @@ def environment(results, cache):
     return {**os.environ, "GCPO_RESULTS": str(results), "GCPO_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
 
 
-def run(results, cache, *extra):
+def run(results, cache, *extra, warm=None):
+    """A run in an interpreter of its own, or in one that `warm` forks."""
     env = environment(results, cache)
-    return subprocess.run(command(*extra), cwd=REPO_ROOT, env=env, capture_output=True, text=True, timeout=400)
+    if warm:
+        return warm.run(words(*extra), env)
+    python = [sys.executable, "-m", "repro", *words(*extra)]
+    return subprocess.run(python, cwd=REPO_ROOT, env=env, capture_output=True, text=True, timeout=1200)
 
 
 def summaries(results):
@@ -89,18 +93,19 @@ def test_a_second_run_starts_no_cell_and_writes_nothing(undisturbed, cache):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_changing_one_arm_runs_that_arm_alone(undisturbed, cache):
+def test_changing_one_arm_runs_that_arm_alone(undisturbed, cache, warm):
     results, _ = undisturbed
     before = set(results.glob("local/smoke/runs/*"))
-    done = run(results, cache, "--set", "arms.gcpo_expected.kappa=0.02")
+    done = run(results, cache, "--set", "arms.gcpo_expected.kappa=0.02", warm=warm)
     assert done.returncode == 0, done.stderr
     new = set(results.glob("local/smoke/runs/*")) - before
     assert [path.name.split("__")[1] for path in new] == ["gcpo_expected"]
 
 
-def test_an_arm_that_breaks_is_listed_and_the_others_finish(tmp_path, cache):
+def test_an_arm_that_breaks_is_listed_and_the_others_finish(tmp_path, cache, warm):
     # dividing logits by such a temperature makes every probability NaN in the first rollout
-    done = run(tmp_path, cache, "--set", "arms.drgrpo.temperature=1.0e-42", "--arms", "base,grpo,drgrpo")
+    setting = "arms.drgrpo.temperature=1.0e-42"
+    done = run(tmp_path, cache, "--set", setting, "--arms", "base,grpo,drgrpo", warm=warm)
     assert done.returncode == 1
     line = next(line for line in done.stderr.splitlines() if line.startswith("failed:"))
     assert "drgrpo" in line and "nan" in line and "log.txt" in line
@@ -116,13 +121,12 @@ def begun(results, kind):
     return [folder for folder in folders if not (folder / "summary.json").exists()]
 
 
-def killed(results, cache, hit, later=0.0):
+def killed(warm, results, cache, hit, later=0.0):
     """Start a run, kill it `later` seconds after `hit()` is true; whether it was before the run ended."""
     for stale in results.glob("local/smoke/*/*/progress.json"):
         stale.unlink()  # of the run that was killed before
-    env, log = environment(results, cache), results / "stderr.txt"
-    with log.open("w") as errors:
-        driver = subprocess.Popen(command(), cwd=REPO_ROOT, env=env, stdout=subprocess.DEVNULL, stderr=errors)
+    log = results / "stderr.txt"
+    driver = warm.start(words(), environment(results, cache), results / "stdout.txt", log)
     while driver.poll() is None and not hit():
         time.sleep(0.02)
     running = driver.poll() is None
@@ -133,22 +137,22 @@ def killed(results, cache, hit, later=0.0):
     return running
 
 
-def test_killed_at_any_moment_and_resumed_the_numbers_are_the_same(tmp_path, undisturbed):
+def test_killed_at_any_moment_and_resumed_the_numbers_are_the_same(tmp_path, undisturbed, warm):
     """While it starts, in a base, in cells: what it waits for is a file, so that a busy machine changes nothing."""
     cache, rng = tmp_path / "own-cache", random.Random(7)
-    assert killed(tmp_path, cache, (tmp_path / "local" / "smoke" / "run.lock").exists)
-    assert killed(tmp_path, cache, lambda: begun(tmp_path, "base"))
-    assert killed(tmp_path, cache, lambda: begun(tmp_path, "cell"))
+    assert killed(warm, tmp_path, cache, (tmp_path / "local" / "smoke" / "run.lock").exists)
+    assert killed(warm, tmp_path, cache, lambda: begun(tmp_path, "base"))
+    assert killed(warm, tmp_path, cache, lambda: begun(tmp_path, "cell"))
     for later in (0.0, rng.uniform(0, 2), rng.uniform(0, 2)):  # in cells as long as there are any
-        killed(tmp_path, cache, lambda: begun(tmp_path, "cell"), later)
-    done = run(tmp_path, cache)
+        killed(warm, tmp_path, cache, lambda: begun(tmp_path, "cell"), later)
+    done = run(tmp_path, cache, warm=warm)
     assert done.returncode == 0, done.stderr
     assert summaries(tmp_path) == summaries(undisturbed[0])
 
 
-def test_a_base_without_weights_is_made_again(tmp_path, cache, undisturbed):
+def test_a_base_without_weights_is_made_again(tmp_path, cache, undisturbed, warm):
     for weights in cache.glob("bases/*/model.safetensors"):
         weights.write_bytes(weights.read_bytes()[:100])
-    done = run(tmp_path, cache, "--arms", "base")
+    done = run(tmp_path, cache, "--arms", "base", warm=warm)
     assert done.returncode == 0, done.stderr
     assert summaries(tmp_path)["base"] == summaries(undisturbed[0])["base"]

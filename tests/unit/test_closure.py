@@ -1,6 +1,7 @@
 """The hash of a cell's code: it moves with every module that the cell reaches, and with nothing else."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -11,21 +12,30 @@ from repro.config import load_profile
 from repro.paths import REPO_ROOT
 
 
+def by_text(function, file_of):
+    """`function`, asked anew where a file has another text: an edit of one module costs that module alone."""
+    found = {}
+
+    def remembered(key):
+        known = key, file_of(key).read_text(encoding="utf-8")
+        if known not in found:
+            found[known] = function(key)
+        return found[known]
+
+    return remembered
+
+
 @pytest.fixture
 def copy(tmp_path, monkeypatch):
-    """A copy of the project's packages that may be edited."""
+    """A copy of the project's packages that may be edited: what the closure keeps of a file goes with its text."""
     for package in closure.PACKAGES:
         shutil.copytree(REPO_ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(closure, "REPO_ROOT", tmp_path)
-    forget()
+    for name, file_of in (("_tree", Path), ("_digest", Path), ("imported", closure.module_file)):
+        monkeypatch.setattr(closure, name, by_text(getattr(closure, name).__wrapped__, file_of))
+    closure.module_file.cache_clear()
     yield tmp_path
-    monkeypatch.undo()
-    forget()
-
-
-def forget():
-    for function in (closure.module_file, closure._tree, closure.imported, closure._digest):
-        function.cache_clear()
+    closure.module_file.cache_clear()
 
 
 def roots(arm, profile="micro"):
@@ -42,26 +52,25 @@ def all_modules(folder):
     return names
 
 
-def edited(folder, name, line):
-    """The hash of GCPO's cells after one line was added to a module."""
+def edited(name, line, chosen):
+    """The hash of the code that `chosen` roots reach after one line was added to a module."""
     path = closure.module_file(name)
     before = path.read_text(encoding="utf-8")
     path.write_text(before + line, encoding="utf-8")
-    forget()
-    found = closure.code_hash(roots("gcpo_expected"))
+    found = closure.code_hash(chosen)
     path.write_text(before, encoding="utf-8")
-    forget()
     return found
 
 
 def test_one_line_in_any_module_of_the_closure_moves_the_hash_and_one_outside_does_not(copy):
-    before = closure.code_hash(roots("gcpo_expected"))
-    inside = set(closure.closure(roots("gcpo_expected")))
+    chosen = roots("gcpo_expected")
+    before = closure.code_hash(chosen)
+    inside = set(closure.closure(chosen))
     outside = set(all_modules(copy)) - inside
     assert len(inside) > 30 and len(outside) > 60
-    moved = {name for name in inside if edited(copy, name, "\n_ADDED = 1\n") != before}
+    moved = {name for name in inside if edited(name, "\n_ADDED = 1\n", chosen) != before}
     assert moved == inside
-    stayed = {name for name in outside if edited(copy, name, "\n_ADDED = 1\n") == before}
+    stayed = {name for name in outside if edited(name, "\n_ADDED = 1\n", chosen) == before}
     assert stayed == outside
 
 
@@ -75,7 +84,6 @@ def test_words_do_not_move_the_hash_and_code_under_them_does(copy):
     ):
         assert text != source
         path.write_text(text, encoding="utf-8")
-        forget()
         assert (closure.code_hash(roots("grpo")) == before) is same
 
 
@@ -113,5 +121,4 @@ def test_annotations_alone_reach_nothing(copy):
     (copy / "repro" / "marked.py").write_text(
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from repro import notebooks\nimport repro.paths\n"
     )
-    forget()
     assert closure.closure(["repro.marked"]) == ("repro.marked", "repro.paths")

@@ -27,7 +27,8 @@ def score(tmp_path, folder, lines, **settings):
     path.write_bytes(
         b"".join((line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\n" for line in lines)
     )
-    report = score_file(path, tmp_path / "out.jsonl", folder, unsafe=True, **settings)
+    # by default a program has five seconds: too few on a loaded machine
+    report = score_file(path, tmp_path / "out.jsonl", folder, unsafe=True, timeout=60.0, **settings)
     return report, [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
 
 
@@ -46,7 +47,7 @@ def test_verdicts_keep_the_order_of_the_lines_and_bad_lines_are_numbered(tmp_pat
     ]  # fmt: skip
     assert [(row["line"], row.get("id")) for row in rows] == [(1, "a"), (3, None), (11, None), (12, None)]
     assert (report.rows, report.passed, report.reasons["failed"], report.reasons["error"]) == (4, 2, 1, 1)
-    assert all(row["task_id"] == "HumanEval/53" and 0 < row["seconds"] < 5 for row in rows)
+    assert all(row["task_id"] == "HumanEval/53" and 0 < row["seconds"] < 60 for row in rows)
     assert report.passed_under_one_second <= 2
 
 
