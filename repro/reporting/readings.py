@@ -4,18 +4,21 @@ No number of a measurement stands here: what was seen is written from the publis
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from repro.stats.verdicts import REVERSED, SUPPORTED
 
 
 @dataclass(frozen=True)
 class Reading:
     """asked: the question, and how it is put to a test. means: what each answer would say about the method.
-    not_means: what no answer says.
+    not_means: what no answer says. says: verdict -> what it says here, where the words for every target do not fit.
     """
 
     asked: str
     means: str
     not_means: str
+    says: Mapping[str, str] = field(default_factory=dict)
 
 
 _SMALL = "It says nothing about models of other sizes, other tasks or longer training"
@@ -110,6 +113,10 @@ READINGS: Mapping[str, Reading] = {
         "rate that the rule would not pick.",
         "Development seeds and questions are no part of any table; the picked rates are those of this model and "
         "length of training.",
+        {
+            SUPPORTED: "trained at the rate that the rule picks",
+            REVERSED: "not trained at the rate that the rule picks, or no rate passes the rule",
+        },
     ),
     "rates_elsewhere": Reading(
         "Are the rates that the grid picked on the smallest base right on the others, too? Each is tried with one step "

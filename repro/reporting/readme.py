@@ -5,13 +5,15 @@ from collections import Counter
 import pandas as pd
 
 from repro.cells.experiments import EXPERIMENTS
+from repro.config import load_profile
 from repro.errors import BadInput
 from repro.paper import AVERAGE, MODELS, power
 from repro.paper.audit import arithmetic, formulas, sources
 from repro.paths import REPO_ROOT
-from repro.reporting.published import Published, link, profiles, published, stamp
+from repro.reporting.published import DEFAULT, Published, link, profiles, published, stamp
+from repro.stats.verdicts import NOT_TESTED
 from repro.tables import Table1
-from repro.tables.finding import sentences, span
+from repro.tables.finding import by_base, overall, sentences, span
 from repro.tables.spec import RATIO
 from repro.tables.words import NOTHING, readings, signed, size, target_name
 
@@ -28,7 +30,8 @@ def blocks() -> dict[str, str]:
 
 
 def front() -> Published:
-    """The table in front: of the default profile, or of the next one whose primary claims are tested on every base.
+    """The table in front: of the first profile, the default before the others, whose primary claims are all tested on
+    every base, or else of the first that tests one.
 
     One that is stamped as no result never stands there. Raises BadInput without any.
     """
@@ -41,7 +44,13 @@ def front() -> Published:
     found = [each for each in made if sentences(each.table)]
     if not found:
         raise BadInput(f"no {TARGET} is published whole; run `make reproduce-{TARGET}` and `make publish-{TARGET}`")
-    return found[0]
+    return next((each for each in found if _whole(each.table)), found[0])
+
+
+def _whole(table: Table1) -> bool:
+    """Is every primary claim tested on every base?"""
+    primary = [claim for claim in overall(table) if claim.primary]
+    return all(NOT_TESTED not in by_base(table, claim).values() for claim in primary)
 
 
 def _verdict(first: Published) -> str:
@@ -51,10 +60,25 @@ def _verdict(first: Published) -> str:
     seeds = span([len(arm.seeds) for arm in first.table.arms if arm.arm != head.base_arm and arm.seeds], 0)
     tasks = "stand-in tasks in the roles of the paper's benchmarks" if head.stand_in else "the paper's benchmarks"
     where = (
-        f"Profile `{first.profile}`: {len(head.bases)} base models, {seeds} training seeds per arm, {tasks}. "
-        "It says nothing about the paper's own models."
+        f"`{head.command}` gives these numbers: {_which(first.profile)}, {len(head.bases)} base models, {seeds} "
+        f"training seeds per arm, {tasks}. It says nothing about the paper's own models."
     )
-    return "\n".join([*(f"- {each}" for each in found), "", where])
+    return "\n".join([*(f"- {each}" for each in found), "", where, *_not_default(first.profile)])
+
+
+def _which(profile: str) -> str:
+    default = " (the default)" if profile == DEFAULT else ""
+    return f"profile `{profile}`{default}, {load_profile(profile).title}"
+
+
+def _not_default(profile: str) -> list[str]:
+    """What the command without PROFILE runs, where that is another profile than the one in front."""
+    if profile == DEFAULT:
+        return []
+    return [
+        f"The default profile `{DEFAULT}`, {load_profile(DEFAULT).title}, is what `make reproduce-{TARGET}` alone "
+        "runs; it stands here once its primary claims are measured on every base."
+    ]
 
 
 def _rows(first: Published) -> str:
@@ -73,8 +97,9 @@ def six_rows(table: Table1) -> str:
     head = table.head
     reference = head.arms[head.reference]
     bases = " | ".join(f"{base} ({paper})" if paper else base for base, paper in head.bases.items())
+    each = " (base by base)" if len(head.bases) > 1 else ""
     lines = [
-        f"| gain over the own base, points [95 % CI] | {bases} | gain / {reference}'s: paper | here |",
+        f"| gain over the own base, points [95 % CI] | {bases} | gain / {reference}'s{each}: paper | here |",
         "|---|" + "---:|" * (len(head.bases) + 2),
     ]
     for arm, title in head.arms.items():

@@ -3,7 +3,8 @@
 What was seen is written from the verdicts and estimates of its published files; no number is typed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from repro.reporting.published import Published
 from repro.reporting.readings import READINGS
 from repro.stats.verdicts import CONSISTENT, CONTRADICTED, EQUIVALENT, NOT_TESTED, REVERSED, SUPPORTED, UNDECIDED
 from repro.tables import ClaimResult, Table1
-from repro.tables.finding import joined, overall, sentences
+from repro.tables.bases import over_all, spoken
+from repro.tables.claim_text import claim_name
+from repro.tables.finding import by_base, overall, sentences
 from repro.tables.words import signed
 
 _SAYS = {  # verdict -> what it says of a sentence, whatever the sentence
-    SUPPORTED: "what was asked holds here",
+    SUPPORTED: "what is claimed holds here",
     CONSISTENT: "the paper's size lies in the interval",
     REVERSED: "the opposite was measured",
     CONTRADICTED: "the measurement excludes it",
@@ -35,7 +38,8 @@ def paragraphs(made: Published) -> list[str]:
     return [
         f"*Asked.* {reading.asked}",
         f"*Seen.* {seen(made)}",
-        f"*What it means.* {limits}{_meant(_words(made))} {reading.means} *What it does not mean.* {reading.not_means}",
+        f"*What it means.* {limits}{_meant(_answers(made), reading.says)} {reading.means} "
+        f"*What it does not mean.* {reading.not_means}",
     ]
 
 
@@ -63,9 +67,9 @@ def _tested(table: Table1) -> list[str]:
     for claim in _primary(table):
         own = [each for each in table.claims if each.claim == claim.claim and each.base != ALL]
         found = [f"{signed(each.difference)} on `{each.base}`, {each.direction}" for each in own if each.difference]
-        missing = [f"`{each.base}`" for each in own if not each.difference]
-        rest = [f"not measured on {joined(missing)}"] if missing else []
-        parts.append(f"{arms[claim.better]} minus {arms[claim.worse]}: {'; '.join([*found, *rest])}.")
+        behind = over_all(by_base(table, claim), claim.direction)
+        said = ", ".join(found) + behind if found else "not measured on any base"
+        parts.append(f"{arms[claim.better]} minus {arms[claim.worse]}: {said}.")
     return [f"Points of {table.head.outcome} with 95 % intervals.", *parts] if parts else []
 
 
@@ -92,19 +96,67 @@ def _premise(path: Path) -> list[str]:
     return [head + "; ".join(parts) + "."]
 
 
-def _words(made: Published) -> list[str]:
-    """The verdicts on the primary questions, over all bases."""
+@dataclass(frozen=True)
+class _Answer:
+    """A claim of a table or a sentence of a figure: its verdict on each base, and over all."""
+
+    name: str
+    verdict: str
+    bases: Mapping[str, str]
+    primary: bool
+
+
+def _answers(made: Published) -> list[_Answer]:
     if made.table:
-        return [claim.direction for claim in _primary(made.table)]
-    return [each.verdict for each in over_bases(primary(made.figure.decisions))] if made.figure else []
+        return [
+            _Answer(claim_name(claim, made.table.head), claim.direction, by_base(made.table, claim), claim.primary)
+            for claim in overall(made.table)
+        ]
+    decisions = made.figure.decisions if made.figure else ()
+    return [
+        _Answer(
+            last.statement,
+            last.verdict,
+            {each.base: each.verdict for each in decisions if each.statement == last.statement and each.base != ALL},
+            last.primary,
+        )
+        for last in over_bases(decisions)
+    ]
 
 
-def _meant(words: Sequence[str]) -> str:
-    """What the verdicts say, one clause per word, in the order of the closed list."""
-    count = len(words)
-    said = []
+def _meant(answers: Sequence[_Answer], says: Mapping[str, str]) -> str:
+    """What the verdicts say: of the primary claims with what each verdict means, then of the others, by verdict."""
+    primary = [each for each in answers if each.primary]
+    others = [each for each in answers if not each.primary]
+    if not primary or not others:
+        return _counted(answers, says, explained=True)
+    said = _counted(primary, says, explained=True), _counted(others, says, explained=False)
+    return f"Primary claims: {said[0]} Other claims: {said[1]}"
+
+
+def _counted(answers: Sequence[_Answer], says: Mapping[str, str], *, explained: bool) -> str:
+    """A sentence per verdict in the order of the closed list: how many, which, and what that says.
+
+    One whose verdict depends on bases that were not run is told apart, with what those say that were.
+    """
+    count, said = len(answers), []
     for word, text in _SAYS.items():
-        if times := words.count(word):
-            share = "" if count == 1 else f" ({times} of {count})"
-            said.append(f"{word.capitalize()}{share}: {text}.")
+        own = [each for each in answers if each.verdict == word]
+        if not own:
+            continue
+        named = [each for each in own if not _told_apart(each)]
+        names = "; ".join(each.name for each in named)
+        what = f": {says.get(word, text)}" if explained and named else ""
+        if named:
+            said.append(f"{word.capitalize()} ({len(named)} of {count}: {names}){what}.")
+        groups: dict[str, list[str]] = {}
+        for each in own:
+            if _told_apart(each):
+                groups.setdefault(spoken(each.bases, each.verdict), []).append(each.name)
+        said += [f"{'; '.join(group)} ({len(group)} of {count}): {text}." for text, group in groups.items()]
     return " ".join(said)
+
+
+def _told_apart(answer: _Answer) -> bool:
+    """Do its bases differ, so that one word over all of them says too little?"""
+    return len(set(answer.bases.values())) > 1

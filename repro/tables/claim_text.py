@@ -1,6 +1,7 @@
 """The claims of a built table as Markdown: per base the numbers and both verdicts, then the verdicts over all bases."""
 
 from repro.stats.verdicts import ALPHA, CONTRADICTED, EQUIVALENT, REVERSED, SUPPORTED
+from repro.tables.bases import RULE
 from repro.tables.claims import ALL
 from repro.tables.model import ClaimResult, Head, Table1
 from repro.tables.spec import RATIO
@@ -27,14 +28,14 @@ def claims_markdown(table: Table1) -> list[str]:
     ]
     for results in by_claim.values():
         overall = results[ALL]
-        name = _name(overall, head) + (" (primary)" if overall.primary else "")
+        name = claim_name(overall, head) + (" (primary)" if overall.primary else "")
         cells = [_cell(results[base], greedy) for base in head.bases]
         words = f"**{overall.direction}** | {_bold(overall.size_verdict)}"
         lines.append(f"| {name} | {' | '.join(cells)} | {words} |")
     return [*lines, "", *_meaning(table)]
 
 
-def _name(result: ClaimResult, head: Head) -> str:
+def claim_name(result: ClaimResult, head: Head) -> str:
     """better > worse, and on which suites where not on all."""
     pair = f"{head.arms[result.better]} > {head.arms[result.worse]}"
     if result.suites is None:
@@ -64,8 +65,7 @@ def _meaning(table: Table1) -> list[str]:
     share = f"{100 * table.head.margin:g} % of {table.head.arms.get(table.head.reference, 'the reference')}'s gain"
     lines = [
         "Direction: supported, the interval of the difference lies above 0; reversed, below 0; equivalent, two "
-        f"one-sided tests at {100 * ALPHA:g} % place it within the margin, {share}, fixed in the registry. Over all "
-        "bases: supported or equivalent if every base says so, reversed if one does.",
+        f"one-sided tests at {100 * ALPHA:g} % place it within the margin, {share}, fixed in the registry. {RULE}",
         "",
         "Size: contradicted, the interval excludes the paper's size in both readings; consistent, it holds one and "
         "excludes no difference; undecided, it holds both or has no bounds, or it excludes the paper's while every "
@@ -85,7 +85,7 @@ def _not_upheld(table: Table1) -> str:
     """Names the primary verdicts that Holm's correction does not uphold."""
     tests = {SUPPORTED: "difference", REVERSED: "difference", EQUIVALENT: "equivalence", CONTRADICTED: "size"}
     lost = [
-        f"{_name(result, table.head)} on {result.base} ({word})"
+        f"{claim_name(result, table.head)} on {result.base} ({word})"
         for result in table.claims
         for word in (result.direction, result.size_verdict)
         if word in tests and result.holm.get(tests[word], 0.0) >= ALPHA

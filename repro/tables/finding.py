@@ -3,15 +3,16 @@
 Every word follows from the verdicts of the table's claims, and every number is one of its estimates. Pure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from repro.stats.verdicts import CONTRADICTED, EQUIVALENT, NOT_TESTED, REVERSED, SUPPORTED, UNDECIDED
+from repro.tables.bases import joined, over_all, parts, without_verdict
 from repro.tables.claims import ALL
 from repro.tables.model import AVERAGE, ClaimResult, Row, Table1
 from repro.tables.spec import RATIO
 from repro.tables.words import readings, signed, size, target_name
 
-_SAYS = {  # direction over all bases -> words between the two arms: one arm in front, several
+_SAYS = {  # direction -> words between the two arms: one arm in front, several
     SUPPORTED: ("beats", "beat"),
     EQUIVALENT: ("equals", "equal"),
     REVERSED: ("falls behind", "fall behind"),
@@ -30,29 +31,68 @@ def finding(table: Table1) -> str:
 
 
 def _verdicts(table: Table1, claims: Sequence[ClaimResult]) -> list[str]:
-    """The directions of claims on the same suites, in words."""
-    parts = []
-    for direction, words in _SAYS.items():
-        found = [claim for claim in claims if claim.direction == direction]
+    """The directions of claims on the same suites, in words: base by base where the bases differ."""
+    groups: dict[tuple[tuple[str, str], ...], list[ClaimResult]] = {}
+    for claim in claims:
+        groups.setdefault(_places(by_base(table, claim)), []).append(claim)
+    order, said = list(_SAYS), []
+    groups.pop((), None)  # measured nowhere
+    for places, found in sorted(groups.items(), key=lambda each: order.index(each[0][0][0])):
         better, worse = ([table.head.arms[name] for name in dict.fromkeys(names)] for names in (
             [claim.better for claim in found], [claim.worse for claim in found],
         ))  # fmt: skip
-        if found and len(better) * len(worse) == len(found):  # every one against every other
-            parts.append(f"{joined(better)} {words[len(better) > 1]} {joined(worse)}")
+        if len(better) * len(worse) == len(found):  # every one against every other
+            said.append(_in_words(better, worse, places))
         else:
-            parts += [f"{table.head.arms[c.better]} {words[0]} {table.head.arms[c.worse]}" for c in found]
-    return parts
+            said += [_in_words([table.head.arms[c.better]], [table.head.arms[c.worse]], places) for c in found]
+    return said
+
+
+def _places(directions: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """(direction, where) in the order of `_SAYS`; where is empty if every base says it, the tuple if none was run."""
+    bases, missing = parts(directions, tuple(_SAYS))
+    if len(bases) == 1 and not missing:
+        return tuple((direction, "") for direction in bases)
+    said = [(direction, f" on {joined(own)}") for direction, own in bases.items()]
+    if said and missing:
+        said[-1] = (said[-1][0], f"{said[-1][1]} ({without_verdict(missing)})")
+    return tuple(said)
+
+
+def _in_words(better: Sequence[str], worse: Sequence[str], places: Sequence[tuple[str, str]]) -> str:
+    """`A beats B`, or `A equals B on x, is not told apart from it on y`."""
+    (first, where), *rest = places
+    many, them = len(better) > 1, "them" if len(worse) > 1 else "it"
+    return ", ".join(
+        [
+            f"{joined(better)} {_SAYS[first][many]} {joined(worse)}{where}",
+            *(f"{_SAYS[word][many]} {them}{place}" for word, place in rest),
+        ]
+    )
 
 
 def question(table: Table1) -> str:
-    """What the primary claims of the table ask, e.g. `Table 1: do GCPO expected and GCPO mc beat GRPO?`"""
+    """What the primary claims of the table ask, e.g. `Table 1: do GCPO expected and GCPO mc beat GRPO?`
+
+    Arms of which no cell was run are named only where none was.
+    """
     primary = [claim for claim in overall(table) if claim.primary]
+    primary = [claim for claim in primary if _measured(table, claim)] or primary
     if not primary:
         return f"{target_name(table.head.id)}: {table.head.title}"
     better, worse = ([table.head.arms[name] for name in dict.fromkeys(getattr(claim, side) for claim in primary)]
                      for side in ("better", "worse"))  # fmt: skip
     verb = "do" if len(better) > 1 else "does"
     return f"{target_name(table.head.id)}: {verb} {joined(better)} beat {joined(worse)}?"
+
+
+def _measured(table: Table1, claim: ClaimResult) -> bool:
+    return any(direction != NOT_TESTED for direction in by_base(table, claim).values())
+
+
+def by_base(table: Table1, claim: ClaimResult) -> dict[str, str]:
+    """Base -> the direction of a claim there."""
+    return {each.base: each.direction for each in table.claims if each.claim == claim.claim and each.base != ALL}
 
 
 def overall(table: Table1) -> list[ClaimResult]:
@@ -75,11 +115,6 @@ def sentences(table: Table1) -> list[str]:
     ]
 
 
-def joined(names: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
 def span(values: Sequence[float], digits: int = 1) -> str:
     """`1.2`, or `1.2 to 3.4`."""
     low, high = f"{min(values):.{digits}f}", f"{max(values):.{digits}f}"
@@ -93,11 +128,15 @@ def gain_row(table: Table1, base: str, arm: str) -> Row | None:
 
 
 def _differences(table: Table1, claim: ClaimResult) -> str:
-    arms = table.head.arms
+    """The differences of a claim base by base, with one verdict behind them, or one behind each where they differ."""
+    arms, directions = table.head.arms, by_base(table, claim)
     own = [each for each in table.claims if each.claim == claim.claim and each.base != ALL and each.difference]
-    shown = ", ".join(f"{signed(each.difference)} on `{each.base}`" for each in own)
     where = f" ({joined(claim.suites)} alone)" if claim.suites else ""
-    return f"{arms[claim.better]} minus {arms[claim.worse]}{where} {shown}, {claim.direction}"
+    pair = f"{arms[claim.better]} minus {arms[claim.worse]}{where}"
+    if len(set(directions.values())) == 1:
+        return f"{pair} {', '.join(f'{signed(each.difference)} on `{each.base}`' for each in own)}, {claim.direction}"
+    shown = ", ".join(f"{signed(each.difference)} on `{each.base}` ({each.direction})" for each in own)
+    return f"{pair} {shown}{over_all(directions, claim.direction)}"
 
 
 def _sizes(table: Table1, primary: Sequence[ClaimResult]) -> list[str]:
@@ -107,7 +146,7 @@ def _sizes(table: Table1, primary: Sequence[ClaimResult]) -> list[str]:
     found = [each for each in found if each.size.printed]
     if not found:
         return []
-    against = sum(each.size_verdict == CONTRADICTED for each in found)
+    against = _against(table, found)
     if any(each.size.scale != RATIO for each in found):
         parts = [
             f"without {table.head.arms[each.worse].rpartition('w/o ')[2]} the paper loses "
@@ -115,7 +154,7 @@ def _sizes(table: Table1, primary: Sequence[ClaimResult]) -> list[str]:
             for each in found
         ]
         text = "; ".join(parts)
-        return [f"{text[0].upper()}{text[1:]}: {against} of {len(found)} contradict the paper's size."]
+        return [f"{text[0].upper()}{text[1:]}: {against}."]
     paper = [value for each in found for value in each.size.printed]
     ours = [each.size.value for each in found]
     arms = table.head.arms
@@ -123,8 +162,20 @@ def _sizes(table: Table1, primary: Sequence[ClaimResult]) -> list[str]:
                      for side in ("better", "worse"))  # fmt: skip
     return [
         f"The gain of {better} is {span(paper)} times that of {worse} in the paper and {span(ours, 2)} times here; "
-        f"{against} of {len(found)} comparisons contradict the paper's size."
+        f"{against}."
     ]
+
+
+def _against(table: Table1, primary: Sequence[ClaimResult]) -> str:
+    """How many comparisons contradict the paper's size: of the primary claims, and of all that have one."""
+    everything = [each for each in table.claims if each.base != ALL and each.size and each.size.printed]
+    lost, all_lost = (sum(c.size_verdict == CONTRADICTED for c in group) for group in (primary, everything))
+    if len(everything) == len(primary):
+        return f"{lost} of {len(primary)} comparisons contradict the paper's size"
+    return (
+        f"{all_lost} of {len(everything)} comparisons contradict the paper's size (of the primary ones: {lost} of "
+        f"{len(primary)})"
+    )
 
 
 def _gains(table: Table1) -> list[str]:

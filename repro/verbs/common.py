@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from repro.config import MANY, Profile, load_profile
+from repro.config import MANY, Profile, load_profile, profile_names
 from repro.errors import BadInput
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def make_parents() -> Parents:
     profile.add_argument(
         "--profile",
         default=os.environ.get("PROFILE") or "micro",
-        help="smoke, micro (default), integrate, pretrained, gpu or paper",
+        help=f"one of {', '.join(profile_names())}; default micro",
     )
     profile.add_argument(
         "--base",

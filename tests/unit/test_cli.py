@@ -10,7 +10,7 @@ import pytest
 from repro import cli
 from repro.cells.experiments import get_arm
 from repro.cells.plan import make_cell
-from repro.config import load_profile
+from repro.config import load_profile, profile_names
 from repro.files import exclusive_lock
 from repro.paths import REPO_ROOT, benchmark_dir, results_dir
 
@@ -95,6 +95,64 @@ def fails(capsys, *argv):
 )
 def test_bad_words_are_one_line_and_exit_code_2(capsys, argv, message):
     assert message in fails(capsys, *argv)
+
+
+def unreachable(kind, url="https://huggingface.co/api/models/nosuch/model"):
+    import httpx
+    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    request = httpx.Request("GET", url)
+    if kind == "wrapped":
+        error = RuntimeError("could not load")
+        error.__cause__ = httpx.ConnectError("name or service not known", request=request)
+        return error
+    return {
+        "no network": httpx.ConnectError("name or service not known", request=request),
+        "no answer": httpx.ReadTimeout("timed out", request=request),
+        "not in the cache": LocalEntryNotFoundError("not in the cache"),
+        "offline": OfflineModeIsEnabled("HF_HUB_OFFLINE is set"),
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["no network", "no answer", "not in the cache", "offline", "wrapped"])
+def test_a_hub_that_cannot_be_reached_is_one_line_that_says_what_works_without(capsys, monkeypatch, kind):
+    def ask(*words, **named):
+        raise unreachable(kind)
+
+    monkeypatch.setattr(cli.tables, "target_of", ask)
+    line = fails(capsys, "plan", "table1", "--profile", "gpu", "--base", "nosuch/model")
+    assert "the model hub could not be reached" in line and "local folder" in line and "HF_HUB_OFFLINE=1" in line
+    assert ("https://huggingface.co/api/models/nosuch/model" in line) == (
+        kind in ("no network", "no answer", "wrapped")
+    )
+
+
+def test_planning_a_hub_model_without_a_network_is_one_line(capsys, monkeypatch):
+    import huggingface_hub
+
+    def ask(*words, **named):
+        raise unreachable("no network")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", ask)
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", ask)
+    line = fails(capsys, "plan", "table1", "--profile", "gpu", "--base", "nosuch/model")
+    assert "nosuch/model" in line and "HF_HUB_OFFLINE=1" in line
+
+
+def test_an_error_of_another_kind_keeps_its_traceback(monkeypatch):
+    def broken(*words, **named):
+        raise ValueError("a mistake of ours")
+
+    monkeypatch.setattr(cli.tables, "target_of", broken)
+    with pytest.raises(ValueError, match="a mistake of ours"):
+        cli.main(["plan", "table1"])
+
+
+def test_help_names_every_profile(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["plan", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"one of {', '.join(profile_names())}; default micro" in text
 
 
 def test_a_results_folder_that_cannot_be_written_is_named(capsys, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from repro.config import profile_names
 from repro.paths import REPO_ROOT
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="no make")
@@ -46,3 +47,9 @@ def test_what_make_is_told_reaches_the_command_line(venv):
     line = " ".join(done.stdout.splitlines()[-1].split())
     assert line.endswith("-m repro plan table2 --profile smoke --bases a,b --set x=1 --set y=2")
     assert "-m repro plan table1 --profile" in make("plan", f"VENV={venv}").stdout
+
+
+def test_help_names_every_profile_and_says_that_shared_cells_are_counted_once():
+    text = make("help", dry=False).stdout
+    assert f"[PROFILE={'|'.join(profile_names())}]" in text
+    assert "counted once" in text.partition("reproduce-all")[2].splitlines()[1]

@@ -13,12 +13,15 @@ import pytest
 from repro.bases import sft
 from repro.cells.experiments import EXPERIMENTS
 from repro.cli import build_parser
+from repro.config import load_profile, profile_names
 from repro.errors import BadInput
 from repro.paths import REPO_ROOT
 from repro.reporting import documents, readme, results_page
 from repro.reporting.published import profiles, published, stamp
 from repro.tables import write_table1
 from repro.tables.finding import finding
+from repro.tasks.benchmarks import loading
+from repro.tasks.benchmarks.training_sets import SETS
 from repro.tasks.procedural import build_tokenizer
 
 TEXT = (REPO_ROOT / "README.md").read_text(encoding="utf-8")
@@ -51,7 +54,7 @@ def commands():
             r"<!-- generated: .*?<!-- end generated -->", "", page.read_text(encoding="utf-8"), flags=re.DOTALL
         )
         found |= {line.partition("#")[0].strip() for block in code_blocks("bash", text) for line in block.splitlines()}
-        found |= set(re.findall(r"`((?:make|python -m repro) [^`]+)`", text))
+        found |= set(re.findall(r"`(?:\.venv/bin/)?((?:make|python -m repro) [^`]+)`", text))
     return sorted(line.removeprefix("GCPO_DATA=folder/of/benchmark/files ") for line in found if line)
 
 
@@ -85,6 +88,42 @@ def test_it_starts_with_the_claim_and_its_date():
 @pytest.mark.parametrize("page", documents.DOCUMENTS, ids=lambda page: page.relative_to(REPO_ROOT).as_posix())
 def test_the_generated_blocks_are_what_is_published(page):
     assert documents.current(page) == page.read_text(encoding="utf-8"), "run `make readme`"
+
+
+SUITE = (REPO_ROOT / "repro" / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_profiles_has_a_row_for_each():
+    assert sorted(re.findall(r"^\| `([\w-]+)`(?: \(default\))? \|", written(SUITE), re.MULTILINE)) == profile_names()
+
+
+def test_every_benchmark_file_is_named_with_what_to_do_without():
+    files = {each.benchmark.file for each in loading.SUITES.values()} | {
+        each.file for each in SETS.values() if each.file
+    }
+    assert files and not [name for name in files if f"`{name}`" not in SUITE]
+    assert "--hub-data" in TEXT and "--hub-data" in SUITE
+
+
+def test_values_that_the_pages_set_through_make_hold_no_blank_and_are_read():
+    found = re.findall(r"SET=([^`\s]+)", written(SUITE))
+    assert "tasks.train_sets.default=train_aime_1983_2023" in found and not any("'" in each for each in found)
+    sets = load_profile("gpu", ["tasks.train_sets.default=train_aime_1983_2023"]).tasks.train_sets
+    assert sets["default"] == "train_aime_1983_2023"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name == "README.md"], ids=lambda p: p.parent.name)
+def test_a_page_that_says_python_says_where_from(page):
+    text = written(page.read_text(encoding="utf-8"))
+    assert not re.search(r"(?<![\w/])python -m", text) or ". .venv/bin/activate" in text
+
+
+def test_the_verdict_names_the_command_behind_its_numbers_and_the_default():
+    front = readme.front()
+    text = readme.blocks()["verdict"]
+    assert f"`{front.head['command']}` gives these numbers: profile `{front.profile}`" in text
+    assert load_profile(front.profile).title in text
+    assert (front.profile == "micro") == ("The default profile `micro`" not in text)
 
 
 def test_a_typed_number_would_be_caught():

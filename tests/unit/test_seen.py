@@ -5,7 +5,8 @@ import re
 from dataclasses import replace
 
 import pytest
-from synthetic_cells import FIGURE_BASE, FIGURE_SETS, figure_cells
+from synthetic_cells import BASES, FIGURE_BASE, FIGURE_SETS, figure_cells, make_cell
+from test_tables import paper, spec
 
 from repro.cells.experiments import EXPERIMENTS
 from repro.config import load_profile
@@ -15,6 +16,8 @@ from repro.paths import REPO_ROOT
 from repro.reporting.published import Published, profiles, published
 from repro.reporting.readings import READINGS
 from repro.reporting.seen import paragraphs, seen
+from repro.tables import ClaimRow, build_table1
+from repro.tables.claim_text import claim_name
 from repro.tables.finding import overall
 from repro.tables.words import signed
 
@@ -59,7 +62,51 @@ def test_what_was_seen_of_a_figure_follows_its_cells(tmp_path):
     assert seen(peak) != seen(flat)
     asked, found, means = paragraphs(peak)
     assert asked.startswith("*Asked.*") and found.startswith("*Seen.*")
-    assert "Supported (1 of 2): what was asked holds here." in means and "*What it does not mean.*" in means
+    assert "Supported (1 of 2: kappa = 0.06 is best): what is claimed holds here." in means
+    assert "*What it does not mean.*" in means
+
+
+def a_table(effects, seeds=5):
+    """Table 1 of these true gains, base -> arm -> gain; a base or an arm that is not named was not run."""
+    cells = [
+        make_cell(base, arm, seed, effect=effect, seed_sd=0.001, k=32)
+        for base, arms in effects.items()
+        for arm, effect in {"base": 0.0, **arms}.items()
+        for seed in range(seeds)
+    ]
+    claims = tuple(
+        ClaimRow(f"gcpo>{arm}", "", "gcpo_expected", arm, primary=arm == "grpo")
+        for arm in ("grpo", "base", "gvpo", "drgrpo")
+    )
+    return build_table1(cells, spec(claims=claims), paper())
+
+
+def means_of(table, tmp_path, target="table1"):
+    return paragraphs(Published(target, "micro", tmp_path, tmp_path / "table1.md", table, None))[2]
+
+
+def test_what_it_means_speaks_of_every_claim_the_primary_ones_first(tmp_path):
+    gains = {"grpo": 0.1, "gvpo": 0.3, "gcpo_expected": 0.2}
+    table = a_table(dict.fromkeys(BASES[1:], gains))
+    text = means_of(table, tmp_path)
+    assert "*What it means.* Primary claims: Supported (1 of 1: GCPO > GRPO): what is claimed holds here." in text
+    assert "Other claims: Supported (1 of 3: GCPO > base). Reversed (1 of 3: GCPO > GVPO)." in text
+    assert "Not tested (1 of 3: GCPO > Dr.GRPO)." in text
+    assert all(claim_name(claim, table.head) in text for claim in overall(table))
+
+
+def test_a_claim_of_which_bases_are_missing_says_what_was_found_on_the_others(tmp_path):
+    table = a_table({"nano-s": {"grpo": 0.1, "gcpo_expected": 0.1}})
+    where = "equivalent on `nano-s`; `nano-m` was not run, so there is no verdict over all bases"
+    assert f"GCPO > GRPO (1 of 1): {where}." in means_of(table, tmp_path)
+    assert "too little" not in means_of(table, tmp_path).partition("Other claims")[0]
+    made = Published("table1", "micro", tmp_path, tmp_path / "table1.md", table, None)
+    assert "`nano-m` was not run, so there is no verdict over all bases" in seen(made)
+
+
+def test_a_rate_that_is_not_the_picked_one_is_no_opposite():
+    words = READINGS["rates"].says
+    assert "opposite" not in "".join(words.values()) and words["reversed"].startswith("not trained at the rate")
 
 
 def test_a_stamp_stands_in_front_of_what_it_means(tmp_path):

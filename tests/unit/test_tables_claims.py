@@ -14,7 +14,8 @@ from repro.errors import BadInput
 from repro.paper import load_table
 from repro.stats.verdicts import DIRECTIONS, SIZES
 from repro.tables import AVERAGE, BaseRow, ClaimRow, table_spec
-from repro.tables.finding import finding, sentences
+from repro.tables.bases import RULE
+from repro.tables.finding import finding, question, sentences
 from repro.tables.printed import Printed
 
 
@@ -239,6 +240,68 @@ def test_the_line_over_a_table_names_the_suites_of_a_claim():
     far = on_suites(SUITES[-1])
     assert finding(far) == f"on {SUITES[-1]} GCPO beats GRPO"
     assert f"GCPO minus GRPO ({SUITES[-1]} alone) +" in sentences(far)[0]
+
+
+def per_base(gains, questions=100):
+    """Table 1 whose GCPO has these gains, base by base, where GRPO has 0.1; bases that are not named were not run."""
+    cells = [
+        make_cell(base, arm, seed, effect=effect, seed_sd=0.001, k=32)
+        for base, gain in gains.items()
+        for arm, effect in {"base": 0.0, "grpo": 0.1, "gcpo_expected": gain}.items()
+        for seed in range(5)
+    ]
+    return tables.build_table1(cells, spec(claims=spec().claims[1:2]), paper())
+
+
+def test_where_the_bases_differ_each_has_its_verdict_and_one_over_all_stands_behind():
+    table = per_base({"nano-s": 0.1, "nano-m": 0.3})
+    assert finding(table) == "GCPO beats GRPO on nano-m, equals it on nano-s"
+    first = sentences(table)[0]
+    assert " on `nano-s` (equivalent), " in first and " on `nano-m` (supported); over all bases undecided" in first
+
+
+def test_bases_that_were_not_run_are_named_and_leave_no_verdict():
+    table = per_base({"nano-s": 0.1})
+    assert finding(table) == "GCPO equals GRPO on nano-s (nano-m was not run)"
+    assert sentences(table) == []
+
+
+def test_sizes_that_contradict_the_papers_are_counted_over_all_claims_the_primary_ones_named():
+    built = tables.build_table1(make_cells(3, bases=BASES[1:]), spec(), paper())
+    with_size = [c for c in built.claims if c.base != "all" and c.size and c.size.printed]
+    against = [c for c in with_size if c.size_verdict == "contradicted"]
+    first = [c for c in with_size if c.primary], [c for c in against if c.primary]
+    assert len(with_size) > len(first[0]) > 0
+    said = f"{len(against)} of {len(with_size)} comparisons contradict the paper's size (of the primary ones: "
+    assert f"{said}{len(first[1])} of {len(first[0])})." in sentences(built)[1]
+
+
+@pytest.mark.parametrize(
+    ("bases", "word"),
+    [
+        (("equivalent", "not tested"), "not tested"),
+        (("supported", "supported", "not tested"), "not tested"),
+        (("not tested", "not tested"), "not tested"),
+        (("undecided", "not tested"), "undecided"),
+        (("supported", "equivalent", "not tested"), "undecided"),
+        (("reversed", "not tested"), "reversed"),
+        (("supported", "supported"), "supported"),
+        (("equivalent", "supported"), "undecided"),
+    ],
+)
+def test_the_rule_under_every_table_covers_bases_that_are_missing(bases, word):
+    assert stats.over_bases(bases, everywhere=("supported", "equivalent"), anywhere="reversed") == word
+    assert word in RULE and RULE in tables.to_markdown(per_base({"nano-s": 0.1}))
+
+
+def test_a_question_names_only_arms_with_cells():
+    claims = tuple(ClaimRow(f"{arm}>grpo", "", arm, "grpo", primary=True) for arm in ("gcpo_expected", "gcpo_mc"))
+    whole, part = (
+        tables.build_table1(make_cells(2, BASES[1:], ("base", "grpo", *arms)), spec(claims=claims), paper())
+        for arms in (("gcpo_expected", "gcpo_mc"), ("gcpo_expected",))
+    )
+    mc = whole.head.arms["gcpo_mc"]
+    assert mc in question(whole) and mc not in question(part) and "beat GRPO?" in question(part)
 
 
 def test_a_claim_on_suites_that_a_profile_lacks_is_not_tested():
