@@ -14,6 +14,7 @@ from repro.figuredata.model import read_figure
 from repro.figures import png
 from repro.paths import results_dir
 from repro.references import resolve
+from repro.reporting.order import BESIDE, BESIDE_TITLE
 from repro.tables.words import target_name
 
 figure = read_figure(results_dir(PROFILE, KIND) / "figures" / f"{TARGET}.json")
@@ -28,6 +29,9 @@ said = f"{figure.head.paper}\n\n{markdown.decisions_markdown(figure)}"
 display(Markdown(f"## What the paper says, what was found, and how sure that is\n\n{said}"))
 if figure.examples:
     display(Markdown(markdown.answers_markdown(figure)))
+beside = results_dir(PROFILE, KIND) / "figures" / f"{TARGET}{BESIDE}"
+if beside.exists():
+    display(Markdown(f"## {BESIDE_TITLE}\n\n{beside.read_text(encoding='utf-8')}"))
 
 # %% [markdown]
 # ## To play with: the points

@@ -17,7 +17,7 @@ from repro.figures import table1 as pictures
 from repro.figures.contrasts import contrasts, is_ablation
 from repro.figures.premise import premise as picture_of_premise
 from repro.paths import results_dir
-from repro.reporting.build import BESIDE
+from repro.reporting.order import BESIDE, BESIDE_TITLE
 from repro.tables.claim_text import claims_markdown
 from repro.tables.finding import finding, question, sentences
 
@@ -37,7 +37,7 @@ display(Markdown(f"## What it says\n\n{said}\n\n{tables.headline_markdown(table)
 display(Markdown("## How sure: every claim with its interval and verdict\n\n" + "\n".join(claims_markdown(table))))
 beside = folder / "tables" / f"{TARGET}{BESIDE}"
 if beside.exists():
-    display(Markdown(f"## Yours beside the published run\n\n{beside.read_text(encoding='utf-8')}"))
+    display(Markdown(f"## {BESIDE_TITLE}\n\n{beside.read_text(encoding='utf-8')}"))
 
 # %%
 display(Image(figures.png(pictures.suites(table))))

@@ -1,5 +1,6 @@
 """The bases of a profile: which they are, where they lie, and making those that are made here."""
 
+import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,7 @@ RECIPES = {
 }
 FROM_SCRATCH = ("trained", "programs")  # recipes whose weights owe nothing to anybody else's
 _QUALITY = "repro.evaluation.base_quality:measure_base"
+_MEASURING = 40.0  # seconds of one quiet core that a base of micro is measured
 _QUESTIONS = 40  # per suite, 8 answers each: a look at the base, not a row of a table
 _SEED = 2**31  # of the samples that measure a base; no arm's seed reaches it
 
@@ -115,6 +117,19 @@ def base_source(profile: Profile, name: str) -> tuple[Path, str]:
     if not ref.made:
         return folder, fingerprint(folder)
     return folder, read_json(folder / RECORD, "base record")["weights_sha256"]
+
+
+def base_seconds(profile: Profile, name: str) -> float:
+    """Estimated seconds of one quiet core until a made base is there: measuring it alone where its weights lie."""
+    kind = profile.bases[name].kind
+    folder = _of_recipe(kind, "base_path")(base_specs(profile, kind)[name])
+    shipped = (
+        kind in FROM_SCRATCH
+        and os.environ.get("BASES") != "train"
+        and _of_recipe("trained", "shipped_base")(folder.name)
+    )
+    wanted = profile.resources.base_seconds.get(name, 0.0)
+    return min(wanted, _MEASURING) if shipped or is_whole(folder) else wanted
 
 
 def base_marker(profile: Profile, name: str) -> Path:

@@ -37,6 +37,13 @@ _GC2PO = (
     ("gc2po_no_effectiveness", "GC2PO, w/o effectiveness", {"effectiveness_weight": 0.0}),
     ("gc2po_no_robustness", "GC2PO, w/o robustness", {"robustness_weight": 0.0}),
     ("gc2po_perturbation_0", "GC2PO, perturbation of size 0", {"perturbation_size": 0.0}),
+    # L2T's mean over tokens pays the shorter of two answers; without it the two rewards meet on equal terms
+    ("gc2po_neutral", "GC2PO, length-neutral credit", {"length_neutral": True}),
+    (
+        "gc2po_neutral_noncausal",
+        "length-neutral, variance and entropy",
+        {"length_neutral": True, "episodic_reward": "non_causal"},
+    ),
 )
 
 ARMS = {
@@ -97,7 +104,9 @@ ARMS = {
         Arm("gcpo_shuffled", "GCPO expected, shuffled Upsilon", "gcpo", {**EXPECTED, "upsilon_control": "shuffled"}),
         Arm("gcpo_sign_aware", "GCPO expected, sign-aware", "gcpo", {**EXPECTED, "sign_rule": "sign_aware"}),
         *(
-            Arm(name, title, "gc2po", overrides, paper_method="GC2PO" if name == "gc2po" else None)
+            Arm(
+                name, title, "gc2po", overrides, **({"paper_method": "GC2PO"} if name == "gc2po" else {"like": "gc2po"})
+            )
             for name, title, overrides in _GC2PO
         ),
         # Each policy of Table 3 with search, and with votes over as many tokens
@@ -184,6 +193,9 @@ def _gc2po_claims() -> tuple[Claim, ...]:
         Claim("gc2po>no_effectiveness", f"{part}robustness alone", "gc2po", "gc2po_no_effectiveness"),
         Claim("gc2po>no_robustness", f"{part}effectiveness alone", "gc2po", "gc2po_no_robustness"),
         Claim("gc2po>perturbation_0", f"{part}a constant", "gc2po", "gc2po_perturbation_0"),
+        *(Claim(f"neutral>{worse}{where}", f"{text}, length-neutral{words}", "gc2po_neutral", worse, on=on)
+          for worse, text in (("grpo", better), ("gc2po_neutral_noncausal", causal))
+          for where, words, on in (("", "", None), (" away", ", out of distribution", NEW_TO_TRAINING))),
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ goes on from there.
 import resource
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -211,8 +212,8 @@ def _with_policy(
     if not source.is_dir() or not weight_files(source):
         raise BadInput(f"policy of {policy} is not in {source}; delete its cell's folder and run the target again")
     started, cpu_started = time.perf_counter(), time.process_time()
-    model, tokenizer = load_model(source, device).eval(), load_tokenizer(source)
-    result = _OF_A_POLICY[cell.spec["method"]](profile, cell, tasks, source, model, tokenizer, report)
+    finished = _Policy(load_model(source, device).eval(), load_tokenizer(source), source)
+    result = _OF_A_POLICY[cell.spec["method"]](profile, cell, tasks, finished, report)
     return {
         "train": None,
         **result,
@@ -221,17 +222,18 @@ def _with_policy(
     }
 
 
-def _search(
-    profile: Profile,
-    cell: Cell,
-    tasks: TaskSet,
-    source: Path,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    report: Report,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Policy:
+    """A finished policy in memory, and the folder it came from."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    source: Path
+
+
+def _search(profile: Profile, cell: Cell, tasks: TaskSet, policy: _Policy, report: Report) -> dict[str, Any]:
     answered, record = resolve("repro.methods.search:search_suites")(
-        model, tokenizer, tasks, profile, cell.spec, cell.folder / "trees", report
+        policy.model, policy.tokenizer, tasks, profile, cell.spec, cell.folder / "trees", report
     )
     for kind, samples in answered.items():
         replace_samples(cell.folder / f"samples_{kind}.jsonl.zst", samples)
@@ -240,17 +242,9 @@ def _search(
     return {"suites": kinds["mcts"], "kinds": kinds, "search": record}
 
 
-def _inputs(
-    profile: Profile,
-    cell: Cell,
-    tasks: TaskSet,
-    source: Path,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    report: Report,
-) -> dict[str, Any]:
+def _inputs(profile: Profile, cell: Cell, tasks: TaskSet, policy: _Policy, report: Report) -> dict[str, Any]:
     answered = resolve("repro.methods.inputs:answer_suites")(
-        model, tokenizer, source, tasks, profile, cell.spec, cell.folder, report
+        policy.model, policy.tokenizer, policy.source, tasks, profile, cell.spec, cell.folder, report
     )
     kinds = _kinds(tasks, profile, profile.evaluate, answered)
     return {"suites": kinds["x"], "kinds": kinds}

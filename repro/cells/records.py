@@ -150,6 +150,7 @@ class Experiment:
     built: bool = False
     note: str = ""
     role: str | None = None  # the only base model of the paper's table; None: all of the profile's
+    elsewhere: bool = False  # on all bases but the one in that role
     outcome: str = PRIMARY_OUTCOME
     margin: float = EQUIVALENCE_MARGIN
     reference: str = REFERENCE  # whose gain the margin is a share of, and whom the other arms are compared with
@@ -169,10 +170,13 @@ class Experiment:
         names = list(profile.bases)
         if self.role is None:
             return names
-        return [name for name in names if profile.bases[name].role.startswith(self.role)] or names[:1]
+        own = [name for name in names if profile.bases[name].role.startswith(self.role)] or names[:1]
+        return [name for name in names if name not in own] if self.elsewhere else own
 
     def why_not(self, profile: Profile) -> str:
         """Why the profile cannot run it, "" where it can."""
+        if self.elsewhere and not self.bases(profile):
+            return f"{self.id} needs more bases than the one in the grid, which is all that profile {profile.name} has"
         suites = profile.tasks.suites
         if (
             self.needs != CODE

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro.cells.bases import base_marker, base_specs, lineage, make_profile_base
+from repro.cells.bases import base_marker, base_seconds, base_specs, lineage, make_profile_base
 from repro.cells.cell import Cell
 from repro.cells.experiments import ARMS, EXPERIMENTS, get_arm
 from repro.cells.plan import plan_cells, training_values, trains, why_not_run
@@ -185,12 +185,12 @@ def _estimate(profile: Profile, cells: list[Cell], options: Options) -> dict:
     rows = [{"cell": cell.id, "state": state(cell), "seconds": estimate_seconds(profile, cell)} for cell in cells]
     todo = [cell for cell, row in zip(cells, rows, strict=True) if row["state"] != "done"]
     missing = _missing_bases(profile, todo)
-    base_seconds = {name: profile.resources.base_seconds.get(name, 0.0) for name in missing}
-    work = sum(row["seconds"] for row in rows if row["state"] != "done") + sum(base_seconds.values())
+    seconds = {name: base_seconds(profile, name) for name in missing}
+    work = sum(row["seconds"] for row in rows if row["state"] != "done") + sum(seconds.values())
     return {
         "profile": profile.name,
         "cells": rows,
-        "bases": base_seconds,
+        "bases": seconds,
         "jobs": options.jobs or profile.resources.jobs,
         "work": work / 3600,
         "seconds_wall": work / (options.jobs or profile.resources.jobs),
@@ -337,12 +337,8 @@ def _tasks(profile: Profile, todo: list[Cell]) -> list[Task]:
 
     tasks = []
     missing = _missing_bases(profile, todo)
-    for name in sorted(
-        missing,
-        key=lambda each: (
-            -sum(profile.resources.base_seconds.get(n, 0.0) for n in missing if each in lineage(profile, n))
-        ),
-    ):
+    seconds = {name: base_seconds(profile, name) for name in missing}
+    for name in sorted(missing, key=lambda each: -sum(seconds[n] for n in missing if each in lineage(profile, n))):
         marker = base_marker(profile, name)
         parents = tuple(f"base {parent}" for parent in lineage(profile, name)[:-1] if parent in missing)
         tasks.append(
@@ -351,7 +347,7 @@ def _tasks(profile: Profile, todo: list[Cell]) -> list[Task]:
                 label=f"base {name}",
                 folder=marker.with_suffix(""),
                 body=lambda report, name=name, marker=marker: make_profile_base(profile, name, marker, report),
-                seconds=profile.resources.base_seconds.get(name, 60.0),
+                seconds=seconds[name],
                 needs=parents,
             )
         )

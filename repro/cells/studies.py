@@ -19,6 +19,16 @@ _RATES = Sweep(
     ),
     multiple=True,
 )
+# The factors that the rule picked on the smallest base, and one step to either side
+_NEAR = {"grpo": (2.0, 4.0, 8.0), "gvpo": (1.0, 2.0, 4.0), "drgrpo": (2.0, 4.0, 8.0), _FULL: (2.0, 4.0, 8.0)}
+_NEAR_RATES = Sweep(
+    "learning_rate",
+    tuple(
+        Series(series.title, {factor: series.arms[factor] for factor in near})
+        for series, near in zip(_RATES.series, _NEAR.values(), strict=True)
+    ),
+    multiple=True,
+)
 _METHODS = {"grpo": "grpo", "gvpo": "gvpo", "drgrpo": "drgrpo", _FULL: "gcpo"}
 CURVE_ARMS = {
     f"{arm}{CURVE}": Arm(f"{arm}{CURVE}", title, _METHODS[arm], like=arm, curve=True) for arm, title in _TUNED.items()
@@ -46,6 +56,29 @@ STUDIES = (
         measure="repro.figuredata.rates:measure",
         draw="repro.figures.rates:draw",
         sweep=_RATES,
+        development=True,
+    ),
+    Experiment(
+        "rates_elsewhere",
+        "Learning rates on the other bases: the picked one and a step to either side",
+        "figure",
+        ("base", *_NEAR_RATES.arms),
+        built=True,
+        role=_BASE,
+        elsewhere=True,
+        paper="One learning rate, 1e-6, for every method and base; how it was found is not stated.",
+        statements=tuple(
+            Statement(
+                f"the rate of {title} elsewhere",
+                f"ours: no step from the picked rate of {title} does better",
+                _RULE,
+                arm,
+            )
+            for arm, title in _TUNED.items()
+        ),
+        measure="repro.figuredata.rates:measure",
+        draw="repro.figures.rates:draw",
+        sweep=_NEAR_RATES,
         development=True,
     ),
     Experiment(

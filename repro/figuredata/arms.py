@@ -11,7 +11,7 @@ lead a over b c  a's lead over the mean of the others on the second suite minus 
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,24 +20,12 @@ from repro import stats
 from repro.cells.experiments import get_arm
 from repro.cells.records import Experiment, Panel, Statement
 from repro.config import Profile
-from repro.figuredata.model import Decision, FigureData, Value, decide, figure_head, settled, withheld
+from repro.figuredata.model import Decision, FigureData, Value, decide, make_figure
+from repro.figuredata.scores import Contrast, Named, Term, all_within, contrast, directed, measured_arms, notes
 from repro.paper import AVERAGE, load_table
-from repro.stats.verdicts import (
-    ALPHA,
-    CONTRADICTED,
-    EQUIVALENT,
-    NOT_TESTED,
-    REVERSED,
-    SUPPORTED,
-    UNDECIDED,
-    direction_verdict,
-)
-from repro.tables import answered_by, check_cells, table_spec
+from repro.stats.verdicts import NOT_TESTED, SUPPORTED, above_each, direction_verdict
 from repro.tables.measured import Measured
-from repro.tables.model import Estimate, in_points
-from repro.tables.words import points, signed
-
-Term = tuple[float, str, str]  # weight, arm, suite
+from repro.tables.words import signed
 
 
 def measure(
@@ -47,32 +35,27 @@ def measure(
 
     cells: summaries of finished cells. Raises BadInput for cells that cannot be compared.
     """
-    spec = table_spec(profile, experiment, command)
-    rows = sorted(
-        (each for cell in cells for each in answered_by(cell)),
-        key=lambda cell: (cell["base"], cell["arm"], cell["seed"]),
-    )
-    check_cells(rows)
-    measured = Measured(rows, spec)
-    points_of, decisions = [], []
+    measured = measured_arms(profile, experiment, cells, command)
+    rows, decisions = [], []
     for base in experiment.bases(profile):
-        points_of += [row for panel in experiment.panels for row in _panel(base, panel, experiment, measured)]
+        rows += [row for panel in experiment.panels for row in _panel(base, panel, experiment, measured)]
         about = _About(base, measured)
         decisions += [_TESTS[each.test.split()[0]](about, each) for each in experiment.statements]
-    decisions = settled(decisions)
-    if not spec.p_values:
-        decisions = withheld(decisions, ())
-    return FigureData(
-        head=figure_head(profile, experiment, cells, command),
-        rows=tuple(points_of),
+    return make_figure(
+        profile,
+        experiment,
+        cells,
+        command,
+        rows=rows,
         shown={
             "base": "base", "panel": "panel", "label": "", "ours": "avg@k", "low": "low", "high": "high",
             "greedy": "greedy", "gain": "minus the base model", "paper": "paper", "tokens": "tokens a question",
             "seeds": "seeds",
         },
-        finding="; ".join(f"{each.statement}: {each.verdict}" for each in decisions if each.primary),
         decisions=decisions,
-        notes=_notes(experiment, measured),
+        notes=notes(experiment, measured, (arm for panel in experiment.panels for arm in panel.arms)),
+        told_by=("base", "panel", "label"),
+        p_values=measured.spec.p_values,
     )  # fmt: skip
 
 
@@ -129,31 +112,9 @@ class _About:
     base: str
     measured: Measured
 
-    def contrast(self, terms: Sequence[Term]) -> tuple[Estimate, float | None] | None:
-        """Σ weight x score, in points, and the p-value of its being within the margin; None without common seeds.
-
-        A term of the base model needs one other of weight 1: its evaluations are one checkpoint's.
-        """
-        measured, base, spec = self.measured, self.base, self.measured.spec
-        arms = [(weight, arm, suite) for weight, arm, suite in terms if arm != spec.base_arm]
-        zero = [(weight, suite) for weight, arm, suite in terms if arm == spec.base_arm]
-        if not all(measured.group(base, arm) for _, arm, _ in terms):
-            return None
-        seeds = measured.seeds(base, *(arm for _, arm, _ in arms))
-        if not seeds:
-            return None
-        counts = [(weight, measured.counts(base, arm, suite, seeds=seeds)) for weight, arm, suite in arms]
-        if zero:
-            ((weight, suite),) = zero
-            return in_points(stats.contrast(counts, measured.counts(base, spec.base_arm, suite), weight)), None
-        p, suites = None, {suite for _, _, suite in arms}
-        if measured.group(base, spec.base_arm) and seeds <= measured.seeds(base, spec.reference) and len(suites) == 1:
-            (suite,) = suites
-            reference = measured.counts(base, spec.reference, suite, seeds=seeds)
-            p = stats.contrast_equivalence_p(
-                counts, reference, measured.counts(base, spec.base_arm, suite), spec.margin
-            )
-        return in_points(stats.contrast(counts)), p
+    def contrast(self, terms: Sequence[Term]) -> Contrast | None:
+        """Sum of weight x score over arms and suites."""
+        return contrast(self.measured, self.base, terms)
 
     def suite(self, test: str) -> str:
         """The suite that a test is about: the one whose place `@n` names, else the average."""
@@ -161,63 +122,35 @@ class _About:
         return AVERAGE if place is None else self.measured.suites[int(place)]
 
 
-Found = list[tuple[str, Estimate, float | None]]
-
-
 def _all(about: _About, statement: Statement) -> Decision:
     """Several differences, each above 0."""
     suite = about.suite(statement.test)
     pairs = [word.split(">") for word in statement.test.split()[1:] if ">" in word]
-    found: Found = []
-    for better, worse in pairs:
-        compared = about.contrast([(1.0, better, suite), (-1.0, worse, suite)])
-        if compared is not None:
-            found.append((f"{better} - {worse}", *compared))
+    found = _named(about, ((f"{better} - {worse}", better, worse) for better, worse in pairs), suite)
     if not found:
         return decide(statement, about.base, NOT_TESTED, "not measured")
     text = ", ".join(f"{name} {signed(estimate)}" for name, estimate, _ in found)
     if len(pairs) == 1:
         ((_, estimate, p),) = found
         return decide(statement, about.base, direction_verdict(estimate.low, estimate.high, p), text, estimate.p)
-    holm = stats.holm([estimate.p for _, estimate, _ in found])
-    told = [(estimate.value, p < ALPHA) for (_, estimate, _), p in zip(found, holm, strict=True)]
-    if any(value < 0 and clear for value, clear in told):
-        word = REVERSED
-    elif all(value > 0 and clear for value, clear in told):
-        word = SUPPORTED if len(found) == len(pairs) else NOT_TESTED
-    else:
-        word = EQUIVALENT if all(p is not None and p < ALPHA for *_, p in found) else UNDECIDED
-    return decide(statement, about.base, word, text, max(holm))
+    p_values = [estimate.p for _, estimate, _ in found]
+    word = above_each([estimate.value for _, estimate, _ in found], p_values, [near for *_, near in found])
+    if word == SUPPORTED and len(found) < len(pairs):
+        word = NOT_TESTED
+    return decide(statement, about.base, word, text, max(stats.holm(p_values)))
+
+
+def _named(about: _About, pairs: Iterable[tuple[str, str, str]], suite: str) -> list[Named]:
+    """(name, difference, equivalence p) of every measured pair (name, better, worse) on a suite."""
+    compared = ((name, about.contrast([(1.0, a, suite), (-1.0, b, suite)])) for name, a, b in pairs)
+    return [(name, *found) for name, found in compared if found is not None]
 
 
 def _same(about: _About, statement: Statement) -> Decision:
     """Each pair of arms within the margin."""
-    suite = about.suite(statement.test)
     arms = [word for word in statement.test.split()[1:] if not word.startswith("@")]
-    found: Found = []
-    for one, other in itertools.combinations(arms, 2):
-        compared = about.contrast([(1.0, one, suite), (-1.0, other, suite)])
-        if compared is not None:
-            found.append((f"{one} - {other}", *compared))
-    if not found:
-        return decide(statement, about.base, NOT_TESTED, "not measured")
-    holm = stats.holm([estimate.p for _, estimate, _ in found])
-    within = [p is not None and p < ALPHA for *_, p in found]
-    if all(within):
-        word = SUPPORTED
-    else:
-        differ = any(p < ALPHA and not near for p, near in zip(holm, within, strict=True))
-        word = CONTRADICTED if differ else UNDECIDED
-    return decide(statement, about.base, word, ", ".join(f"{name} {signed(e)}" for name, e, _ in found), min(holm))
-
-
-def _decided(about: _About, statement: Statement, terms: Sequence[Term]) -> Decision:
-    found = about.contrast(terms)
-    if found is None:
-        return decide(statement, about.base, NOT_TESTED, "not measured")
-    estimate, p = found
-    word = direction_verdict(estimate.low, estimate.high, p)
-    return decide(statement, about.base, word, f"{signed(estimate)} points", estimate.p)
+    pairs = ((f"{one} - {other}", one, other) for one, other in itertools.combinations(arms, 2))
+    return all_within(statement, about.base, _named(about, pairs, about.suite(statement.test)))
 
 
 def _sum(about: _About, statement: Statement) -> Decision:
@@ -228,7 +161,7 @@ def _sum(about: _About, statement: Statement) -> Decision:
             weight = 1.0 if word == "plus" else -1.0
         elif not word.startswith("@"):
             terms.append((weight, word, suite))
-    return _decided(about, statement, terms)
+    return directed(statement, about.base, about.contrast(terms))
 
 
 def _lead(about: _About, statement: Statement) -> Decision:
@@ -239,25 +172,7 @@ def _lead(about: _About, statement: Statement) -> Decision:
     for sign, suite in zip((-1.0, 1.0), about.measured.suites[:2], strict=True):
         terms.append((sign, ours, suite))
         terms += [(-sign / len(others), each, suite) for each in others]
-    return _decided(about, statement, terms)
+    return directed(statement, about.base, about.contrast(terms))
 
 
 _TESTS = {"all": _all, "same": _same, "plus": _sum, "lead": _lead}
-
-
-def _notes(experiment: Experiment, measured: Measured) -> tuple[str, ...]:
-    spec = measured.spec
-    margins = [
-        f"{points(spec.margin * gain.value)} on {base.id}"
-        for base in spec.bases
-        if (gain := measured.difference(base.id, spec.reference, spec.base_arm))
-    ]
-    share = f"{100 * spec.margin:g} % of {spec.reference}'s gain over the base"
-    notes = [
-        "Intervals are 95 %, over seeds, questions and samples.",
-        f"Margin of equivalence: {share}" + (f" ({', '.join(margins)} points)." if margins else "."),
-        *experiment.remarks,
-    ]
-    arms = dict.fromkeys(arm for panel in experiment.panels for arm in panel.arms)
-    missing = [arm for arm in arms if not any(measured.group(base.id, arm) for base in spec.bases)]
-    return (*notes, f"Not run: {', '.join(missing)}.") if missing else tuple(notes)

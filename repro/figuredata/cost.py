@@ -18,11 +18,11 @@ from repro.cells.experiments import get_arm
 from repro.cells.records import Experiment
 from repro.config import Profile
 from repro.errors import BadInput
-from repro.figuredata.model import FigureData, Value, decide, figure_head, primary_words, settled, withheld
+from repro.figuredata.model import FigureData, Value, decide, make_figure
+from repro.figuredata.scores import measured_arms
 from repro.paper import load_table
 from repro.stats import Steadiness
 from repro.stats.verdicts import NOT_TESTED, above_each, direction_verdict, size_verdict
-from repro.tables import check_cells, table_spec
 from repro.tables.measured import Measured
 from repro.tables.model import in_points
 from repro.tables.words import signed
@@ -51,32 +51,31 @@ def measure(
     that cannot be compared, or that have no processor time.
     """
     steps = {cell["base"]: cell["bench"] for cell in cells if "bench" in cell}
-    runs = sorted((cell for cell in cells if "bench" not in cell), key=lambda c: (c["base"], c["arm"], c["seed"]))
-    check_cells(runs)
     answering = replace(experiment, arms=tuple(arm for arm in experiment.arms if not get_arm(arm).once))
-    spec = table_spec(profile, answering, command)
-    costs = _Costs(Measured(runs, spec), steps, profile.resources.gpu_hours)
+    measured = measured_arms(profile, answering, [cell for cell in cells if "bench" not in cell], command)
+    costs = _Costs(measured, steps, profile.resources.gpu_hours)
     rows, decisions = [], []
     for base in experiment.bases(profile):
         rows += [*costs.run_rows(base), *costs.step_rows(base)]
         for statement in experiment.statements:
             test, arm = statement.test.split()
-            word, measured, p = getattr(costs, test)(base, arm)
-            decisions.append(decide(statement, base, word, measured, p))
-    decisions = settled(decisions)
-    if not spec.p_values:
-        decisions = withheld(decisions, ())
-    return FigureData(
-        head=figure_head(profile, experiment, cells, command),
-        rows=tuple(rows),
+            word, found, p = getattr(costs, test)(base, arm)
+            decisions.append(decide(statement, base, word, found, p))
+    return make_figure(
+        profile,
+        experiment,
+        cells,
+        command,
+        rows=rows,
         shown={
             "base": "base", "kind": "of a", "title": "arm", "cost": f"cost, {costs.unit}", "ratio": "x GRPO",
             "ratio_low": "low", "ratio_high": "high", "ours": "avg@k", "gain": "gain", "seeds": "seeds",
             "parameters": "parameters",
         },
-        finding=primary_words(decisions),
         decisions=decisions,
         notes=costs.notes(),
+        told_by=("base", "kind", "title"),
+        p_values=measured.spec.p_values,
     )  # fmt: skip
 
 

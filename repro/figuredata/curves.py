@@ -14,7 +14,7 @@ import numpy as np
 from repro.cells.experiments import get_arm
 from repro.cells.records import Experiment, Statement
 from repro.config import Profile
-from repro.figuredata.model import Decision, FigureData, Value, decide, figure_head, settled
+from repro.figuredata.model import Decision, FigureData, Value, decide, make_figure
 from repro.stats.curves import Jackknifed, fit_sigmoid, jackknife
 from repro.stats.verdicts import NOT_TESTED, direction_verdict
 
@@ -73,18 +73,19 @@ def measure(
             if curves.by_arm.get(arm):
                 rows += [*_points(curves, base, arm), *_fits(curves, base, arm)]
         decisions += [_compare(curves, base, each) for each in experiment.statements]
-    decisions = settled(decisions)
     spec = profile.curve
-    return FigureData(
-        head=figure_head(profile, experiment, cells, command),
-        rows=tuple(rows),
+    return make_figure(
+        profile,
+        experiment,
+        cells,
+        command,
+        rows=rows,
         shown={
             "base": "base", "arm": "arm", "kind": "what", "unit": "compute in", "step": "step", "compute": "compute",
             "accuracy": "avg@k", "greedy": "greedy", "ceiling": "ceiling", "ceiling_low": "low",
             "ceiling_high": "high", "midpoint": "midpoint", "midpoint_low": "low ", "midpoint_high": "high ",
             "seeds": "seeds",
         },
-        finding="; ".join(f"{each.statement}: {each.verdict}" for each in decisions if each.primary),
         decisions=decisions,
         notes=(
             f"Every {spec.every} rollouts the first {spec.questions} questions of every suite, {spec.samples} samples "
@@ -93,6 +94,7 @@ def measure(
             "the untrained base. Intervals are 95 %, jackknife over seeds.",
             "A midpoint or ceiling near the bounds of the fit (three times the compute spent, 100) means: not reached.",
         ),
+        told_by=("base", "title", "kind", "unit", "step"),
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from repro.cells.records import Experiment
 from repro.cells.state import read_metrics
 from repro.config import Profile
 from repro.errors import BadInput
-from repro.figuredata.model import FigureData, Value, decide, figure_head, primary_words, settled
+from repro.figuredata.model import FigureData, Value, decide, make_figure
 from repro.stats import Steadiness
 from repro.stats.verdicts import (
     ALPHA,
@@ -57,10 +57,12 @@ def measure(
             test, *words = statement.test.split()
             word, measured, p = _TESTS[test](arms, experiment.margin, *words)
             decisions.append(decide(statement, base, word, measured, p))
-    decisions = settled(decisions)
-    return FigureData(
-        head=figure_head(profile, experiment, cells, command),
-        rows=tuple(sorted(rows, key=lambda row: row["kind"] != ARM)),
+    return make_figure(
+        profile,
+        experiment,
+        cells,
+        command,
+        rows=sorted(rows, key=lambda row: row["kind"] != ARM),
         shown={
             "base": "base", "title": "arm", "updates": "updates", "rollouts": "rollouts", "seeds": "seeds",
             "norm": "mean norm", "rescaled": "mean norm / mean Upsilon", "spread": "spread", "spread_low": "low",
@@ -68,7 +70,6 @@ def measure(
             "drift": "drift",
         },
         listed=(ARM,),
-        finding=primary_words(decisions),
         decisions=decisions,
         notes=(
             "Norm: of the whole gradient, before clipping, per optimizer step; questions and rollouts are the same for "
@@ -79,6 +80,7 @@ def measure(
             f"Nearly constant: a spread below {100 * CONSTANT_BELOW:g} % of the mean; ours, the paper gives no number.",
             "Rescaled: the norm over the step's mean Upsilon; arms without Upsilon are as they are.",
         ),
+        told_by=("base", "title", "kind", "seed", "step"),
     )  # fmt: skip
 
 

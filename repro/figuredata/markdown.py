@@ -1,7 +1,5 @@
 """A built figure as text: what the paper shows, what was measured, the verdict on each sentence, what to know."""
 
-from collections.abc import Sequence
-
 import pandas as pd
 
 from repro.evaluation.sides import examples_markdown
@@ -51,7 +49,7 @@ def decisions_markdown(figure: FigureData) -> str:
                 "sentence": own[0].text + (" (primary)" if own[0].primary else ""),
                 "decided by": own[0].asks,
                 "measured": "; ".join(_found(each, len(own) > 1) for each in own if each.base != ALL),
-                "verdict": f"**{_last(own).verdict}**",
+                "verdict": f"**{own[-1].verdict}**",
             }
         )
     return markdown_table(pd.DataFrame(rows))
@@ -60,10 +58,6 @@ def decisions_markdown(figure: FigureData) -> str:
 def answers_markdown(figure: FigureData) -> str:
     """The shown answers of both policies, side by side."""
     return examples_markdown(figure.examples, "GRPO", "GCPO expected")
-
-
-def _last(own: Sequence[Decision]) -> Decision:
-    return next((each for each in own if each.base == ALL), own[0])
 
 
 def _found(decision: Decision, named: bool) -> str:

@@ -13,9 +13,19 @@ from repro import stats
 from repro.cells.records import Experiment, Statement
 from repro.config import Profile
 from repro.errors import BadInput
-from repro.stats.verdicts import CONSISTENT, CONTRADICTED, EQUIVALENT, NOT_TESTED, REVERSED, SIZES, SUPPORTED
+from repro.stats.verdicts import (
+    CONSISTENT,
+    CONTRADICTED,
+    EQUIVALENT,
+    NOT_TESTED,
+    REVERSED,
+    SIZES,
+    SUPPORTED,
+    UNDECIDED,
+)
 
 ALL = "all"  # the base of a decision over all bases
+_ORDER = (SUPPORTED, CONSISTENT, REVERSED, CONTRADICTED, EQUIVALENT, UNDECIDED, NOT_TESTED)  # in a figure's finding
 Value = str | int | float | bool | None
 
 
@@ -74,6 +84,7 @@ class FigureData:
     notes: tuple[str, ...] = ()
     listed: tuple[str, ...] = ()
     examples: tuple[dict[str, str], ...] = ()
+    told_by: tuple[str, ...] = ()
 
     def decision(self, statement: str, base: str) -> Decision:
         """What was found about one sentence on a base. Raises BadInput for an unknown one."""
@@ -106,7 +117,45 @@ def decide(statement: Statement, base: str, verdict: str, measured: str, p: floa
     return Decision(statement.id, statement.text, statement.asks, base, statement.primary, verdict, measured, p)
 
 
-def settled(decisions: Sequence[Decision]) -> tuple[Decision, ...]:
+def make_figure(
+    profile: Profile,
+    experiment: Experiment,
+    cells: Sequence[dict[str, Any]],
+    command: str,
+    *,
+    rows: Sequence[dict[str, Value]],
+    shown: dict[str, str],
+    decisions: Sequence[Decision],
+    notes: Sequence[str],
+    told_by: Sequence[str],
+    finding: str = "",
+    p_values: bool = True,
+    exact: Sequence[str] = (),
+    listed: Sequence[str] = (),
+    examples: Sequence[dict[str, str]] = (),
+) -> FigureData:
+    """A figure from its points and what was decided base by base; the other arguments are those of `FigureData`.
+
+    finding: the primary verdicts in words where it is left out. p_values: False for a profile whose intervals no
+    calibration has passed; then none is shown but those of `exact`, sentences whose tests need none.
+    """
+    settled = _settled(decisions)
+    if not p_values:
+        settled = tuple(each if each.statement in exact else replace(each, p=None, holm=None) for each in settled)
+    return FigureData(
+        head=figure_head(profile, experiment, cells, command),
+        rows=tuple(rows),
+        shown=shown,
+        finding=finding or primary_words(settled),
+        decisions=settled,
+        notes=tuple(notes),
+        listed=tuple(listed),
+        examples=tuple(examples),
+        told_by=tuple(told_by),
+    )
+
+
+def _settled(decisions: Sequence[Decision]) -> tuple[Decision, ...]:
     """Decisions with Holm's correction over the primary ones, and behind those of each sentence one over all bases.
 
     Over all bases: the word that every base says, or one base's `reversed` or `contradicted`; else `undecided`. A
@@ -123,17 +172,22 @@ def settled(decisions: Sequence[Decision]) -> tuple[Decision, ...]:
     return tuple(ordered)
 
 
-def withheld(decisions: Sequence[Decision], exact: Sequence[str]) -> tuple[Decision, ...]:
-    """The same without p-values, for a profile whose intervals no calibration has passed; `exact`: sentences whose
-    tests need none.
-    """
-    return tuple(each if each.statement in exact else replace(each, p=None, holm=None) for each in decisions)
+def over_bases(decisions: Sequence[Decision]) -> list[Decision]:
+    """One decision per sentence: the one over all bases, or the only one."""
+    return list({each.statement: each for each in decisions}.values())  # the one over all bases comes last
+
+
+def primary(decisions: Sequence[Decision]) -> list[Decision]:
+    """Those on primary sentences; all where a figure has none."""
+    return [each for each in decisions if each.primary] or list(decisions)
 
 
 def primary_words(decisions: Sequence[Decision]) -> str:
-    """The primary verdicts as one sentence: what a figure says in its title."""
-    last = {each.statement: each.verdict for each in decisions if each.primary}  # over all bases comes last
-    return "; ".join(f"{statement}: {word}" for statement, word in last.items())
+    """The primary verdicts as one sentence, word by word: what a figure says in its title."""
+    last = over_bases(primary(decisions))
+    said = {word: [each.statement for each in last if each.verdict == word] for word in _ORDER}
+    text = "; ".join(f"{word}: {', '.join(names)}" for word, names in said.items() if names)
+    return text[:1].upper() + text[1:]
 
 
 def _over_all(own: Sequence[Decision]) -> Decision:

@@ -15,9 +15,9 @@ from repro.cells.experiments import get_arm
 from repro.cells.plan import training_values
 from repro.cells.records import Experiment, Statement
 from repro.config import Profile
-from repro.figuredata.model import Decision, FigureData, Value, decide, figure_head, settled
+from repro.figuredata.model import Decision, FigureData, Value, decide, make_figure
+from repro.figuredata.scores import measured_arms
 from repro.stats.verdicts import NOT_TESTED, REVERSED, SUPPORTED
-from repro.tables import check_cells, table_spec
 from repro.tables.measured import Measured
 
 TIE = 0.005  # half a point of avg@k: the order of the noise of a mean over two seeds
@@ -40,9 +40,8 @@ def measure(
     profile: Profile, experiment: Experiment, cells: Sequence[dict[str, Any]], folder: Path, command: str
 ) -> FigureData:
     """Every method's scores over the grid, and whether the profile trains it at the rate that the rule picks."""
-    spec = table_spec(profile, experiment, command)
-    check_cells(cells)
-    measured = Measured(cells, spec)
+    measured = measured_arms(profile, experiment, cells, command)
+    spec = measured.spec
     rows: list[dict[str, Value]] = []
     decisions: list[Decision] = []
     for base in experiment.bases(profile):
@@ -61,23 +60,25 @@ def measure(
                 if factor in scores:
                     rows.append(_row(profile, base, series.title, factor, arm, measured, chosen, own, zero))
             decisions.append(_decide(statement, base, chosen, own, scores))
-    decisions = settled(decisions)
     rate = profile.train["learning_rate"]
-    return FigureData(
-        head=figure_head(profile, experiment, cells, command),
-        rows=tuple(rows),
+    return make_figure(
+        profile,
+        experiment,
+        cells,
+        command,
+        rows=rows,
         shown={
             "base": "base", "method": "method", "rate": "learning rate", "ours": "avg@k", "lowest_seed": "lowest seed",
             "greedy": "greedy", "gain": "gain", "collapsed": "ends below the base", "picked": "picked",
             "in_profile": "in the profile", "seeds": "seeds",
         },
-        finding="; ".join(f"{each.statement}: {each.verdict}" for each in decisions),
         decisions=decisions,
         notes=(
             f"Rates are multiples of the profile's {rate:g}. No table has these seeds and questions.",
             f"The rule, fixed before the run: {RULE}.",
             "Steps, rollouts and updates of every method are those of its arm in the tables.",
         ),
+        told_by=("base", "method", "factor"),
     )  # fmt: skip
 
 

@@ -16,10 +16,10 @@ from repro.cells.records import Experiment, Statement
 from repro.config import Profile
 from repro.evaluation.sides import RULE, WRONG, Pair, count_cases, examples, marked_steps, pair_up
 from repro.evaluation.store import GREEDY, SAMPLED, SAMPLES, Sample, read_samples
-from repro.figuredata.model import Decision, FigureData, Value, decide, figure_head, settled, withheld
+from repro.figuredata.model import Decision, FigureData, Value, decide, make_figure
+from repro.figuredata.scores import measured_arms
 from repro.paper import AVERAGE
 from repro.stats.verdicts import ALPHA, CONTRADICTED, NOT_TESTED, SUPPORTED, UNDECIDED, direction_verdict
-from repro.tables import check_cells, table_spec
 from repro.tables.measured import Measured
 from repro.tables.words import signed
 from repro.tasks.build import make_taskset
@@ -39,10 +39,7 @@ def measure(
     cells: summaries; folder: where their samples lie, by cell id. Raises BadInput for cells that cannot be compared, or
     whose samples are not there.
     """
-    spec = table_spec(profile, experiment, command)
-    cells = sorted(cells, key=lambda cell: (cell["base"], cell["arm"], cell["seed"]))
-    check_cells(cells)
-    measured = Measured(cells, spec)
+    measured = measured_arms(profile, experiment, cells, command)
     rows, decisions, shown = [], [], ()
     draw = GREEDY if profile.evaluate.greedy else SAMPLED
     with make_taskset(profile.tasks) as tasks:
@@ -64,12 +61,12 @@ def measure(
             _TESTS[each.test](about, each) if paired else decide(each, base, NOT_TESTED, "not measured")
             for each in experiment.statements
         ]
-    decisions = settled(decisions)
-    if not spec.p_values:
-        decisions = withheld(decisions, [each.id for each in experiment.statements if each.test == "story"])
-    return FigureData(
-        head=figure_head(profile, experiment, cells, command),
-        rows=tuple(rows),
+    return make_figure(
+        profile,
+        experiment,
+        cells,
+        command,
+        rows=rows,
         shown={
             "base": "base", "seed": "seed", "suite": "suite", "questions": "questions", "both": "both right",
             "right": "only GCPO", "left": "only GRPO", "neither": "neither", "share": "GCPO's share of these, %",
@@ -78,6 +75,9 @@ def measure(
         finding=_finding(rows),
         decisions=decisions,
         notes=_notes(profile, experiment, draw),
+        told_by=("base", "seed", "suite"),
+        p_values=measured.spec.p_values,
+        exact=[each.id for each in experiment.statements if each.test == "story"],
         examples=shown,
     )  # fmt: skip
 

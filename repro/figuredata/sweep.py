@@ -16,20 +16,12 @@ from repro import stats
 from repro.cells.records import Experiment, Statement
 from repro.cells.state import read_metrics
 from repro.config import Profile
-from repro.figuredata.model import Decision, FigureData, Value, decide, figure_head, primary_words, settled, withheld
-from repro.stats.verdicts import (
-    ALPHA,
-    CONTRADICTED,
-    EQUIVALENT,
-    NOT_TESTED,
-    SUPPORTED,
-    UNDECIDED,
-    above_each,
-    direction_verdict,
-)  # fmt: skip
-from repro.tables import check_cells, table_spec
+from repro.figuredata.model import Decision, FigureData, Value, decide, make_figure
+from repro.figuredata.scores import Contrast, Named, all_within, contrast, directed, measured_arms, notes
+from repro.paper import AVERAGE
+from repro.stats.verdicts import ALPHA, EQUIVALENT, NOT_TESTED, SUPPORTED, UNDECIDED, above_each
 from repro.tables.measured import Measured
-from repro.tables.model import Estimate, in_points
+from repro.tables.model import Estimate
 from repro.tables.words import signed
 
 BASE, REFERENCE, POINT = "base", "reference", "point"  # what a row is
@@ -43,29 +35,29 @@ def measure(
     cells: summaries of finished cells; folder: where their metrics lie, by cell id. Raises BadInput for cells that
     cannot be compared.
     """
-    spec = table_spec(profile, experiment, command)
-    cells = sorted(cells, key=lambda cell: (cell["base"], cell["arm"], cell["seed"]))
-    check_cells(cells)
-    measured = Measured(cells, spec)
+    measured = measured_arms(profile, experiment, cells, command)
+    sweep, spec = experiment.sweep, measured.spec
     rows, decisions = [], []
     for base in experiment.bases(profile):
         rows += _rows(base, experiment, measured, folder)
         curve = _Curve(base, experiment, measured)
         decisions += [_TESTS[each.test.split()[0]](curve, each) for each in experiment.statements]
-    decisions = settled(decisions)
-    if not spec.p_values:
-        decisions = withheld(decisions, [each.id for each in experiment.statements if each.test == "flat"])
-    return FigureData(
-        head=figure_head(profile, experiment, cells, command),
-        rows=tuple(rows),
+    return make_figure(
+        profile,
+        experiment,
+        cells,
+        command,
+        rows=rows,
         shown={
-            "base": "base", "arm": "arm", "series": "series", "value": experiment.sweep.setting, "ours": "avg@k",
+            "base": "base", "arm": "arm", "series": "series", "value": sweep.setting, "ours": "avg@k",
             "low": "low", "high": "high", "greedy": "greedy", "versus": f"minus {spec.reference}",
             "mean_upsilon": "mean Upsilon", "seeds": "seeds",
         },
-        finding=primary_words(decisions),
         decisions=decisions,
-        notes=_notes(experiment, measured),
+        notes=notes(experiment, measured, sweep.arms, f"Everything but {sweep.setting} is equal along a line."),
+        told_by=("base", "series", "arm"),
+        p_values=spec.p_values,
+        exact=[each.id for each in experiment.statements if each.test == "flat"],
     )  # fmt: skip
 
 
@@ -124,26 +116,13 @@ class _Curve:
         """The measured points at which rewards are learnt from."""
         return {value: arm for value, arm in self.lines[line].items() if value not in self.sweep.void}
 
-    def contrast(self, weights: Mapping[str, float]) -> tuple[Estimate, float | None] | None:
-        """Σ weight x avg@k over arms, in points, and the p-value of its being within the margin.
+    def contrast(self, weights: Mapping[str, float]) -> Contrast | None:
+        """Sum of weight x avg@k over arms; None without arms and without common seeds."""
+        return (
+            contrast(self.measured, self.base, [(w, arm, AVERAGE) for arm, w in weights.items()]) if weights else None
+        )
 
-        None without common seeds.
-        """
-        spec, base = self.measured.spec, self.base
-        seeds = self.measured.seeds(base, *weights)
-        if not seeds:
-            return None
-        counts = {arm: self.measured.counts(base, arm, seeds=seeds) for arm in weights}
-        arms = [(weight, counts[arm]) for arm, weight in weights.items()]
-        known = self.measured.group(base, spec.base_arm) and seeds <= self.measured.seeds(base, spec.reference)
-        p = None
-        if known:
-            reference = self.measured.counts(base, spec.reference, seeds=seeds)
-            zero = self.measured.counts(base, spec.base_arm)
-            p = stats.contrast_equivalence_p(arms, reference, zero, spec.margin)
-        return in_points(stats.contrast(arms)), p
-
-    def pairs(self, line: int) -> list[tuple[str, Estimate, float | None]]:
+    def pairs(self, line: int) -> list[Named]:
         """(names, difference, equivalence p) of every pair of points at which rewards are learnt from."""
         found = []
         for (one, a), (other, b) in itertools.combinations(self.learning(line).items(), 2):
@@ -155,17 +134,7 @@ class _Curve:
 
 def _contrasted(curve: _Curve, statement: Statement, weights: Mapping[str, float]) -> Decision:
     """Direction of a contrast, by its interval and the margin."""
-    found = curve.contrast(weights) if weights else None
-    if found is None:
-        return decide(statement, curve.base, NOT_TESTED, "not measured")
-    estimate, p = found
-    return decide(
-        statement,
-        curve.base,
-        direction_verdict(estimate.low, estimate.high, p),
-        f"{signed(estimate)} points",
-        estimate.p,
-    )
+    return directed(statement, curve.base, curve.contrast(weights))
 
 
 def _difference(curve: _Curve, high: float | str | None, low: float | str | None) -> dict[str, float]:
@@ -239,17 +208,7 @@ def _control(curve: _Curve, statement: Statement) -> Decision:
 
 
 def _negligible(curve: _Curve, statement: Statement) -> Decision:
-    pairs = curve.pairs(int(statement.test.split()[1]))
-    if not pairs:
-        return decide(statement, curve.base, NOT_TESTED, "not measured")
-    holm = stats.holm([estimate.p for _, estimate, _ in pairs])
-    within = [p is not None and p < ALPHA for *_, p in pairs]
-    if all(within):
-        word = SUPPORTED
-    else:
-        differ = any(p < ALPHA and not near for p, near in zip(holm, within, strict=True))
-        word = CONTRADICTED if differ else UNDECIDED
-    return decide(statement, curve.base, word, ", ".join(f"{name} {signed(e)}" for name, e, _ in pairs), min(holm))
+    return all_within(statement, curve.base, curve.pairs(int(statement.test.split()[1])))
 
 
 def _all_equivalent(p_values) -> bool:
@@ -260,20 +219,3 @@ _TESTS: dict[str, Callable[[_Curve, Statement], Decision]] = {
     "rise": _rise, "start": _start, "end": _end, "best": _best, "flat": _flat, "control": _control,
     "negligible": _negligible,
 }  # fmt: skip
-
-
-def _notes(experiment: Experiment, measured: Measured) -> tuple[str, ...]:
-    spec = measured.spec
-    margins = [
-        f"{abs(spec.margin * gain.value):.1f} points on {base.id}"
-        for base in spec.bases
-        if (gain := measured.difference(base.id, spec.reference, spec.base_arm))
-    ]
-    share = f"{100 * spec.margin:g} % of {spec.reference}'s gain over the base"
-    notes = [
-        "Intervals are 95 %, over seeds, questions and samples, on the average of the suites.",
-        f"Margin of equivalence: {share}" + (f": {', '.join(margins)}." if margins else "."),
-        f"Everything but {experiment.sweep.setting} is equal along a line.",
-    ]
-    missing = [arm for arm in experiment.sweep.arms if not any(measured.group(base.id, arm) for base in spec.bases)]
-    return (*notes, f"Not run: {', '.join(missing)}.") if missing else tuple(notes)

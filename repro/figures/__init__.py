@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from repro.figuredata.model import FigureData
 from repro.tables import Estimate, Size, Table1
 from repro.tables.words import target_name
 
@@ -24,6 +25,7 @@ FAINT = "#8a8a8a"
 BAND = "#e9eef4"
 PAPER = "#D55E00"
 _PALETTE = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255", "#117733", "#332288")  # Okabe-Ito, Tol
+COLOURS = len(_PALETTE)  # a series beyond them has a colour again, and wants a hatch or marker of its own
 _MARKERS = ("o", "s", "D", "^", "v", "<", ">", "h", "P", "X", "p", "d")
 _METHODS = {  # arm, or how its name starts -> colour and marker, in every picture
     "base": (FAINT, "o"),
@@ -44,12 +46,14 @@ _VARIANTS = {  # what is changed in a form -> its own marker, hollow, in the col
     "constant": "p",
     "shuffled": "*",
     "sign_aware": "^",
+    "neutral_noncausal": "P",
     "noncausal": "X",
     "permuted": "*",
     "credit_only": "s",
     "no_effectiveness": "<",
     "no_robustness": ">",
     "perturbation_0": "v",
+    "neutral": "D",
 }
 KINDS = {  # how a policy is searched -> colour where it stands alone, marker
     "mcts": (INK, "o"),
@@ -68,6 +72,7 @@ _STYLE = {
     "axes.titlelocation": "left",
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
+    "figure.dpi": 150,  # that of the files: text is as wide when it is laid out as when it is drawn
     "figure.facecolor": "white",
     "font.family": "DejaVu Sans",
     "font.size": 10,
@@ -154,6 +159,14 @@ def headline(figure: Figure, table: Table1, what: str) -> None:
     heading(figure, f"{what} ({target_name(table.head.id)}, {table.head.profile})", table.head.stamp)
 
 
+def finish(figure: Figure, data: FigureData) -> None:
+    """The last step of drawing a figure's data: stamp and title, what it says and then which figure it is; laid out."""
+    head = data.head
+    said = f"{data.finding} " if data.finding else ""
+    heading(figure, f"{said}({target_name(head.id)}: {head.title}, {head.profile})", head.stamp)
+    settle(figure)
+
+
 def heading(figure: Figure, title: str, stamp: str = "") -> None:
     """A stamp and a title over a picture, wrapped to its width."""
     letters = int(10.5 * figure.get_figwidth())  # what fits on a line at this size
@@ -169,15 +182,14 @@ def settle(figure: Figure) -> None:
         axes.set_position([round(value, 6) for value in axes.get_position().bounds])
 
 
-def not_run_yet(title: str, stamp: str) -> Figure:
+def not_run_yet(data: FigureData) -> Figure:
     """The picture of a figure none of whose points was measured."""
     with style():
         figure = new_figure(6.0, 2.0)
         axes = figure.subplots()
         axes.set_axis_off()
         axes.annotate("not run yet", (0.5, 0.5), xycoords="axes fraction", ha="center", va="center", color=FAINT)
-        heading(figure, title, stamp)
-        settle(figure)
+        finish(figure, data)
     return figure
 
 

@@ -4,27 +4,30 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from repro.figuredata.model import FigureData
-from repro.figures import FAINT, INK, PAPER, heading, look, new_figure, settle, style
+from repro.figures import INK, PAPER, finish, look_of, new_figure, note, style
 
 
 def draw(figure_data: FigureData) -> Figure:
-    """avg@k with 95 % intervals. Hollow: the greedy pass. Orange: the paper's own value, of its models and tasks."""
-    head, rows = figure_data.head, figure_data.rows
+    """avg@k with 95 % intervals in the colour of the method. Hollow: the greedy pass. Orange: the paper's own value, of
+    its models and tasks.
+    """
+    rows = figure_data.rows
     bases = list(dict.fromkeys(row["base"] for row in rows))
     panels = list(dict.fromkeys(row["panel"] for row in rows))
     labels = list(dict.fromkeys(row["label"] for row in rows))
-    looks = {label: {"color": FAINT, "marker": "o"} if label == "base" else look(n) for n, label in enumerate(labels)}
     with style():
         figure = new_figure(2.2 + 4.2 * len(panels), 1.6 + 0.42 * len(labels) * len(bases))
-        grid = figure.subplots(len(bases), len(panels), sharex="col" if len(bases) > 1 else False, squeeze=False)
+        grid = figure.subplots(len(bases), len(panels), sharex=True, squeeze=False)
         for line, base in zip(grid, bases, strict=True):
             for axes, panel in zip(line, panels, strict=True):
                 own = [row for row in rows if (row["base"], row["panel"]) == (base, panel)]
                 for place, row in enumerate(own):
                     if row["ours"] is not None:
-                        style_of = looks[row["label"]]
-                        axes.plot([row["low"], row["high"]], [place, place], color=style_of["color"], linewidth=2)
-                        axes.plot(row["ours"], place, markersize=7, mec="white", mew=0.7, zorder=4, **style_of)
+                        color = look_of(row["arm"])["color"]
+                        axes.plot([row["low"], row["high"]], [place, place], color=color, linewidth=2)
+                        axes.plot(row["ours"], place, "o", markersize=7, mec="white", mew=0.7, zorder=4, color=color)
+                    else:
+                        note(axes, place, "not run")
                     if row["greedy"] is not None:
                         axes.plot(row["greedy"], place, "o", markersize=6, mfc="none", mec=INK, mew=0.9, zorder=3)
                     if row["paper"] is not None:
@@ -35,15 +38,16 @@ def draw(figure_data: FigureData) -> Figure:
         for axes in grid[-1]:
             axes.set_xlabel("right answers, percent")
         figure.legend(handles=_legend(figure_data), loc="outside lower center", ncols=3)
-        heading(figure, f"{head.title}. {figure_data.finding} ({head.profile})", head.stamp)
-        settle(figure)
+        finish(figure, figure_data)
     return figure
 
 
 def _legend(figure_data: FigureData) -> list[Line2D]:
     marks = [
-        Line2D([], [], color=INK, marker="o", linewidth=2, markersize=7, label="avg@k, 95 % interval"),
-        Line2D([], [], color=INK, marker="o", mfc="none", linestyle="none", markersize=6, label="greedy"),
+        Line2D(
+            [], [], color=INK, marker="o", linewidth=2, markersize=7, label="avg@k, 95 % interval; colour: the method"
+        ),
+        Line2D([], [], color=INK, marker="o", mfc="none", linestyle="none", markersize=6, label="greedy pass"),
     ]
     if any(row["paper"] is not None for row in figure_data.rows):
         marks.append(

@@ -6,15 +6,14 @@ from matplotlib.figure import Figure
 from repro.cells.records import CURVE
 from repro.figuredata.curves import FIT, POINT
 from repro.figuredata.model import FigureData
-from repro.figures import FAINT, heading, look_of, new_figure, not_run_yet, settle, style
+from repro.figures import FAINT, finish, look_of, new_figure, not_run_yet, style
 from repro.stats.curves import sigmoid
 
 
 def draw(figure_data: FigureData) -> Figure:
     """One row of panels per base, one panel per unit of compute. Lines: fitted sigmoids; dots: avg@k, mean of seeds."""
-    head = figure_data.head
     if not figure_data.rows:
-        return not_run_yet(f"{head.title} ({head.profile})", head.stamp)
+        return not_run_yet(figure_data)
     units = list(dict.fromkeys(row["unit"] for row in figure_data.rows))
     bases = list(dict.fromkeys(row["base"] for row in figure_data.rows))
     arms = list(dict.fromkeys(row["arm"] for row in figure_data.rows))
@@ -45,6 +44,5 @@ def draw(figure_data: FigureData) -> Figure:
         figure.legend(
             handles, [f"{each} (dotted: its midpoint)" for each in labels], loc="outside lower center", ncols=2
         )
-        heading(figure, f"{head.title}. {figure_data.finding} ({head.profile})", head.stamp)
-        settle(figure)
+        finish(figure, figure_data)
     return figure

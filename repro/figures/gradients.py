@@ -6,10 +6,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from repro.figuredata.gradients import ARM, CONSTANT_BELOW, STEP
 from repro.figuredata.model import FigureData, Value
-from repro.figures import BAND, FAINT, INK, heading, look, look_of, new_figure, settle, style
+from repro.figures import BAND, FAINT, INK, finish, look_of, new_figure, style
 
 Row = dict[str, Value]
 
@@ -17,13 +18,14 @@ Row = dict[str, Value]
 def draw(figure_data: FigureData) -> Figure:
     """Norms over the run's own mean, one line per seed, over the rollouts; at the right the spread of every arm.
 
-    Filled: of the norm; hollow: of the norm over the mean Upsilon. Band: within 10 % of the mean, nearly constant.
+    Colours: the methods. Filled: of the norm; hollow: of the norm over the mean Upsilon. Band: within 10 % of the mean,
+    nearly constant.
     """
     head = figure_data.head
     arms = list(dict.fromkeys(row["arm"] for row in figure_data.rows if row["kind"] == ARM))
     with style():
-        figure = new_figure(3.6 + 1.45 * len(arms), 1.7 + 2.0 * len(head.bases))
-        ratios = {"width_ratios": [1.0] * len(arms) + [2.2]}
+        figure = new_figure(4.6 + 1.25 * len(arms), 1.7 + 2.2 * len(head.bases))
+        ratios = {"width_ratios": [1.0] * len(arms) + [2.4]}
         grid = figure.subplots(len(head.bases), len(arms) + 1, squeeze=False, gridspec_kw=ratios)
         for line, base in zip(grid, head.bases, strict=True):
             own = [row for row in figure_data.rows if row["base"] == base]
@@ -31,6 +33,7 @@ def draw(figure_data: FigureData) -> Figure:
                 _norms(axes, [row for row in own if row["arm"] == arm], look_of(arm)["color"])
                 axes.sharey(line[0])
                 axes.tick_params(labelleft=number == 0)
+            line[0].set_ylim(0, 1.25 * _highest(own))  # room for the means above the lines
             line[0].set_ylabel(f"{base}\nnorm over its mean")
             _spreads(line[-1], [row for row in own if row["kind"] == ARM])
         for axes, arm in zip(grid[0], arms, strict=False):
@@ -38,10 +41,10 @@ def draw(figure_data: FigureData) -> Figure:
             axes.set_title(textwrap.fill(title, 16), fontsize=8)
         for axes in grid[-1][:-1]:
             axes.set_xlabel("rollouts", fontsize=9)
+            axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
         grid[-1][-1].set_xlabel("spread / mean [95 %]", fontsize=9)
         figure.legend(handles=_legend(), loc="outside lower center", ncols=2)
-        heading(figure, f"{head.title}. {figure_data.finding} ({head.profile})", head.stamp)
-        settle(figure)
+        finish(figure, figure_data)
     return figure
 
 
@@ -58,18 +61,30 @@ def _norms(axes: Axes, rows: list[Row], color: str) -> None:
                       color=FAINT)  # fmt: skip
 
 
+def _highest(rows: list[Row]) -> float:
+    """The highest norm over the mean of its run."""
+    runs: dict[tuple[Value, Value], list[float]] = {}
+    for row in rows:
+        if row["kind"] == STEP:
+            runs.setdefault((row["arm"], row["seed"]), []).append(row["norm"])
+    return max((max(norms) * len(norms) / sum(norms) for norms in runs.values() if sum(norms)), default=1.0)
+
+
 def _spreads(axes: Axes, rows: list[Row]) -> None:
     axes.axvspan(0, CONSTANT_BELOW, color=BAND, zorder=0)
     for place, row in enumerate(rows):
-        color = look(place)["color"]
+        color = look_of(row["arm"])["color"]
         for key, shift, face in (("spread", -0.12, color), ("spread_rescaled", 0.18, "white")):
             if row[key] is None:
                 continue
             axes.plot([row[f"{key}_low"], row[f"{key}_high"]], [place + shift] * 2, color=color, linewidth=2)
             axes.plot(row[key], place + shift, "o", color=color, markerfacecolor=face, markersize=5.5, zorder=4)
     found = [row[key] for row in rows for key in ("spread", "spread_rescaled") if row[key] is not None]
-    axes.set_xlim(0, 2.5 * max(*found, CONSTANT_BELOW, 0.0))  # with two seeds an interval reaches far beyond
-    axes.set_yticks(range(len(rows)), [textwrap.fill(row["title"], 20) for row in rows], fontsize=7.5)
+    ends = [row[f"{key}_high"] for row in rows for key in ("spread", "spread_rescaled") if row[key] is not None]
+    widest = 2.5 * max(*found, CONSTANT_BELOW, 0.0)  # with two seeds an interval reaches far beyond
+    axes.set_xlim(0, min(widest, 1.1 * max(*ends, CONSTANT_BELOW, 0.0)))
+    axes.set_yticks(range(len(rows)), [textwrap.fill(row["title"], 16) for row in rows], fontsize=7.5)
+    axes.yaxis.tick_right()  # away from the panels of norms
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
 
@@ -80,5 +95,5 @@ def _legend() -> list:
         Line2D([], [], color=INK, linewidth=1, label="one seed"),
         Patch(color=BAND, label=f"nearly constant: within {100 * CONSTANT_BELOW:g} % of the mean"),
         Line2D([], [], label="spread of the norm, 95 % interval", **dot),
-        Line2D([], [], label="of the norm over the mean Upsilon", markerfacecolor="white", **dot),
+        Line2D([], [], label="spread of the norm over the mean Upsilon, 95 % interval", markerfacecolor="white", **dot),
     ]

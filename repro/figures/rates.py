@@ -3,14 +3,13 @@
 from matplotlib.figure import Figure
 
 from repro.figuredata.model import FigureData
-from repro.figures import FAINT, INK, heading, look_of, new_figure, not_run_yet, settle, style
+from repro.figures import FAINT, INK, finish, look_of, new_figure, not_run_yet, style
 
 
 def draw(figure_data: FigureData) -> Figure:
     """Lines: mean over development seeds; bars: 95 % intervals; small marks: the lowest seed. Ring: picked."""
-    head = figure_data.head
     if not figure_data.rows:
-        return not_run_yet(f"{head.title} ({head.profile})", head.stamp)
+        return not_run_yet(figure_data)
     bases = list(dict.fromkeys(row["base"] for row in figure_data.rows))
     methods = list(dict.fromkeys(row["method"] for row in figure_data.rows))
     with style():
@@ -37,6 +36,5 @@ def draw(figure_data: FigureData) -> Figure:
         handles, labels = panels[0].get_legend_handles_labels()
         note = "ring: picked by the rule; dash: the lowest seed; dashed line: base, untrained"
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), title=note)
-        heading(figure, f"{head.title} ({head.profile})", head.stamp)
-        settle(figure)
+        finish(figure, figure_data)
     return figure

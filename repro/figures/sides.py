@@ -9,7 +9,7 @@ from matplotlib.patches import Patch
 
 from repro.evaluation.sides import RIGHT, RULE
 from repro.figuredata.model import FigureData
-from repro.figures import BAND, FAINT, INK, heading, look_of, new_figure, settle, style
+from repro.figures import BAND, FAINT, INK, finish, look_of, new_figure, style
 from repro.paper import AVERAGE
 
 _CASES = {"both": ("both right", "#c9d6e5"), "right": ("only GCPO", look_of("gcpo_expected")["color"]),
@@ -20,20 +20,19 @@ _LETTERS, _LINES = 58, 11  # of one answer in the picture; the text beside it ho
 
 def draw(figure_data: FigureData) -> Figure:
     """Bars: shares of the questions by who answers them rightly, seeds added up. Below: the answers side by side."""
-    head, shown = figure_data.head, figure_data.examples
+    shown = figure_data.examples
     bars = [row for row in figure_data.rows if row["suite"] != AVERAGE]
     places = list(dict.fromkeys((row["base"], row["suite"]) for row in bars))
     heights = [0.5 + 0.34 * len(places), *(_height(each) for each in shown)]
     with style():
-        figure = new_figure(11.0, 1.4 + sum(heights) + 0.25 * len(shown))
+        figure = new_figure(11.0, 1.4 + sum(heights) + 0.12 * len(shown))
         panels = figure.subplots(len(heights), 1, gridspec_kw={"height_ratios": heights}, squeeze=False)[:, 0]
         _bars(panels[0], bars, places)
         for number, (axes, each) in enumerate(zip(panels[1:], shown, strict=True), start=1):
             _example(axes, number, each)
         marks = [Patch(color=color, label=title) for title, color in _CASES.values()]
         figure.legend(handles=marks, loc="outside lower center", ncols=4, title=RULE, title_fontsize=8)
-        heading(figure, f"{head.title}. {figure_data.finding} ({head.profile})", head.stamp)
-        settle(figure)
+        finish(figure, figure_data)
     return figure
 
 
@@ -45,7 +44,8 @@ def _bars(axes: Axes, rows: list, places: list) -> None:
             share = 100 * sum(row[case] for row in own) / asked
             axes.barh(place, share, left=start, color=color, height=0.7, edgecolor="white", linewidth=0.8)
             if share >= 3:
-                axes.text(start + share / 2, place, f"{share:.0f}", ha="center", va="center", fontsize=8, color=INK)
+                ink = "white" if case in ("left", "right") else INK  # on a method's own colour
+                axes.text(start + share / 2, place, f"{share:.0f}", ha="center", va="center", fontsize=8, color=ink)
             start += share
     alone = len({base for base, _ in places}) == 1
     axes.set_yticks(range(len(places)), [suite if alone else f"{suite}, {base}" for base, suite in places])
@@ -62,7 +62,7 @@ def _lines(text: str) -> list[str]:
 
 def _height(each: Mapping[str, str]) -> float:
     longest = max(len(_lines(each[f"{side}_steps"])) for side in ("left", "right"))
-    return 0.35 + 0.165 * (1 + longest)
+    return 0.25 + 0.14 * (1 + longest)
 
 
 def _example(axes: Axes, number: int, each: Mapping[str, str]) -> None:

@@ -1,6 +1,7 @@
 """The picture of a sweep: accuracy over the setting, one line per series, one panel per base."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,19 +10,23 @@ from matplotlib.patches import Patch
 
 from repro.figuredata.model import FigureData, Value
 from repro.figuredata.sweep import BASE, POINT, REFERENCE
-from repro.figures import BAND, FAINT, INK, PAPER, heading, look, new_figure, settle, style
+from repro.figures import BAND, FAINT, INK, PAPER, finish, look, look_of, new_figure, style
 
 Row = dict[str, Value]
+_GRPO = look_of("grpo")["color"]
 
 
 def draw(figure_data: FigureData) -> Figure:
-    """avg@k with 95 % intervals over the setting.
+    """avg@k with 95 % intervals over the setting, every line in the colour of its method, controls hollow.
 
-    Dashed: the untrained base. Grey line and band: GRPO with its interval. Orange line: where the paper sees the best
+    Dashed: the untrained base. Line across and band: GRPO with its interval. Orange line: where the paper sees the best
     result. Rings: values of the grid searched first.
     """
-    head, points = figure_data.head, [row for row in figure_data.rows if row["kind"] == POINT]
-    series = list(dict.fromkeys(row["series"] for row in points))
+    points = [row for row in figure_data.rows if row["kind"] == POINT]
+    series: dict[Value, Value] = {}  # with the first arm of each
+    for row in points:
+        series.setdefault(row["series"], row["arm"])
+    looks = {name: _look(number, arm) for number, (name, arm) in enumerate(series.items())}
     bases = list(dict.fromkeys(row["base"] for row in points))
     places = _places(points)
     with style():
@@ -30,19 +35,26 @@ def draw(figure_data: FigureData) -> Figure:
         for axes, base in zip(panels, bases, strict=True):
             own = [row for row in figure_data.rows if row["base"] == base and row["ours"] is not None]
             _beside(axes, own)
-            for number, name in enumerate(series):
+            for number, (name, own_look) in enumerate(looks.items()):
                 line = [row for row in own if row["kind"] == POINT and row["series"] == name]
-                _line(axes, line, places, number, len(series))
+                _line(axes, line, places, number - (len(looks) - 1) / 2, own_look)
             axes.set_xticks(
                 list(places.values()), [f"{value:g}" if isinstance(value, float) else value for value in places]
             )
+            if any(isinstance(value, str) for value in places):
+                axes.set_xlim(-0.5, len(places) - 0.5)
             axes.set_xlabel(str(points[0]["setting"]))
             axes.set_title(base)
         panels[0].set_ylabel("avg@k, percent,\naverage of the suites")
-        figure.legend(handles=_legend(points, series), loc="outside lower center", ncols=2)
-        heading(figure, f"{head.title}. {figure_data.finding} ({head.profile})", head.stamp)
-        settle(figure)
+        figure.legend(**_legend(points, looks), loc="outside lower center", ncols=2)
+        finish(figure, figure_data)
     return figure
+
+
+def _look(number: int, arm: Value) -> dict[str, str]:
+    """The method's colour; the first line filled, a control hollow and with a marker of its own."""
+    mark = {"color": look_of(str(arm))["color"], "marker": look(number)["marker"]}
+    return mark if number == 0 else mark | {"markerfacecolor": "white"}
 
 
 def _places(rows: Sequence[Row]) -> dict[Value, float]:
@@ -57,39 +69,44 @@ def _beside(axes: Axes, rows: Sequence[Row]) -> None:
     for row in rows:
         if row["kind"] == REFERENCE:
             axes.axhspan(row["low"], row["high"], color=BAND, zorder=0)
-            axes.axhline(row["ours"], color=FAINT, linewidth=1)
+            axes.axhline(row["ours"], color=_GRPO, linewidth=1)
         elif row["kind"] == BASE:
             axes.axhline(row["ours"], color=FAINT, linewidth=1, linestyle=(0, (3, 2)))
         elif row["paper_best"]:
             axes.axvline(row["value"], color=PAPER, linewidth=1.1, linestyle=":", zorder=1)
 
 
-def _line(axes: Axes, rows: Sequence[Row], places: dict[Value, float], number: int, count: int) -> None:
+def _line(axes: Axes, rows: Sequence[Row], places: dict[Value, float], beside: float, looks: dict[str, str]) -> None:
+    """One line of points; beside: how many widths of a mark it stands to the right of its place."""
     width = (max(places.values()) - min(places.values())) or 1.0
-    shift = 0.012 * width * (number - (count - 1) / 2)
-    x = [places[row["value"]] + shift for row in rows]
+    x = [places[row["value"]] + 0.016 * width * beside for row in rows]
     y = [row["ours"] for row in rows]
-    looks = look(number)
     joined = "none" if any(isinstance(row["value"], str) for row in rows) else "-"
-    axes.plot(x, y, linestyle=joined, linewidth=1.2, markersize=6, mec="white", mew=0.7, zorder=4, **looks)
+    axes.plot(x, y, linestyle=joined, linewidth=1.2, markersize=6, zorder=4, **_edge(looks), **looks)
     axes.vlines(x, [row["low"] for row in rows], [row["high"] for row in rows], color=looks["color"], linewidth=2)
     rings = [(place, row["ours"]) for place, row in zip(x, rows, strict=True) if row["searched_first"]]
     if rings:
-        axes.plot(*zip(*rings, strict=True), "o", markersize=11, mfc="none", mec=INK, mew=0.8, zorder=3)
+        axes.plot(*zip(*rings, strict=True), "o", markersize=12, mfc="none", mec=INK, mew=0.8, zorder=5)
 
 
-def _legend(points: Sequence[Row], series: Sequence[Value]) -> list:
-    marks = [
-        Line2D([], [], linewidth=2, markersize=6, label=f"{name}, 95 % interval", **look(number))
-        for number, name in enumerate(series)
+def _edge(looks: dict[str, str]) -> dict[str, Any]:
+    return {"mew": 1.5} if "markerfacecolor" in looks else {"mec": "white", "mew": 0.7}
+
+
+def _legend(points: Sequence[Row], looks: dict[Value, dict[str, str]]) -> dict[str, list]:
+    """Handles and labels: one per kind of mark in the picture."""
+    marks: list[tuple[Any, str]] = [
+        (Line2D([], [], linewidth=2, markersize=6, **_edge(look), **look), f"{name}, 95 % interval")
+        for name, look in looks.items()
     ]
+    grpo = Patch(color=BAND), Line2D([], [], color=_GRPO, linewidth=1)
     marks += [
-        Line2D([], [], color=FAINT, linewidth=1, linestyle=(0, (3, 2)), label="base, untrained"),
-        Patch(color=BAND, label="GRPO, 95 % interval"),
+        (Line2D([], [], color=FAINT, linewidth=1, linestyle=(0, (3, 2))), "base, untrained"),
+        (grpo, "GRPO of the tables, 95 % interval"),
     ]
     if any(row["paper_best"] for row in points):
-        marks.append(Line2D([], [], color=PAPER, linewidth=1.1, linestyle=":", label="the paper's best"))
+        marks.append((Line2D([], [], color=PAPER, linewidth=1.1, linestyle=":"), "the paper's best"))
     if any(row["searched_first"] for row in points):
         ring = {"marker": "o", "mfc": "none", "mec": INK, "linestyle": "none", "markersize": 10}
-        marks.append(Line2D([], [], label="the grid searched first", **ring))
-    return marks
+        marks.append((Line2D([], [], **ring), "the coarse grid that the paper searched first"))
+    return dict(zip(("handles", "labels"), map(list, zip(*marks, strict=True)), strict=True))

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,24 +12,23 @@ from repro.cells.training import with_training
 from repro.config import Profile
 from repro.files import read_json, write_json
 from repro.paper import load_table
-from repro.paths import REPO_ROOT, results_dir
+from repro.paths import results_dir
 from repro.reporting.figure import build_figure
 from repro.reporting.footnotes import generation_notes, retest_notes
-from repro.reporting.record import Report, inputs_hash, notebook_path
-from repro.reporting.variant import PLAIN, Variant, variant_of
+from repro.reporting.order import Order
+from repro.reporting.record import Report
+from repro.reporting.variant import PLAIN, variant_of
 from repro.tables import (
     Table1,
+    TableSpec,
     answered_by,
     build_table1,
     compare_with_published,
-    comparison_markdown,
     read_table,
     search_record,
     table_spec,
     write_table1,
 )
-
-BESIDE = "_beside_published.md"  # behind a target's name: a user's own table beside the published one
 
 
 def build_report(profile: Profile, experiment: Experiment, cells: list[Cell], *, force: bool = False) -> Report:
@@ -43,7 +41,7 @@ def build_report(profile: Profile, experiment: Experiment, cells: list[Cell], *,
     summaries = [with_training(summary, cell.folder) for cell, summary in finished]
     seeds = len({cell.seed for cell in cells})
     variant = variant_of(profile, experiment, cells)
-    return _kind(experiment)(profile, experiment, summaries, seeds, variant, kind="local", force=force)
+    return _build(Order(profile, experiment, summaries, seeds, variant, "local", force))
 
 
 def build_published(profile: Profile, experiment: Experiment) -> Report:
@@ -59,79 +57,50 @@ def build_published(profile: Profile, experiment: Experiment) -> Report:
         and (each["seed"] >= DEVELOPMENT_SEED) == experiment.development
     ]
     seeds = len({summary["seed"] for summary in chosen})
-    return _kind(experiment)(profile, experiment, chosen, seeds, PLAIN, kind="published", force=True)
+    return _build(Order(profile, experiment, chosen, seeds, PLAIN, "published", True))
 
 
-def _kind(experiment: Experiment) -> Callable[..., Report]:
-    return build_figure if experiment.kind == "figure" else _build
+def _build(order: Order) -> Report:
+    return build_figure(order) if order.experiment.kind == "figure" else _build_table(order)
 
 
-def _build(
-    profile: Profile,
-    experiment: Experiment,
-    summaries: list[dict],
-    seeds: int,
-    variant: Variant,
-    *,
-    kind: str,
-    force: bool,
-) -> Report:
-    folder = results_dir(variant.place(profile.name), kind)
-    spec = variant.label(table_spec(profile, experiment, variant.command(experiment.id, profile.name, seeds)))
-    stamp_file = folder / "tables" / f".{experiment.id}.inputs.json"
-    inputs = {"hash": inputs_hash(summaries, repr(spec))}
-    fresh = stamp_file.exists() and read_json(stamp_file, "record of the table's inputs") == inputs
+def _build_table(order: Order) -> Report:
+    experiment, folder = order.experiment, order.folder
+    spec = order.variant.label(table_spec(order.profile, experiment, order.command))
     table_file = folder / "tables" / f"{experiment.id}.json"
-    notebook, published = notebook_path(experiment, profile, folder, kind), kind == "published"
-    stale = force or not fresh or not table_file.exists() or not notebook.exists()
-    if stale:
-        from repro.figures.table1 import write_figures
-
-        rows = [each for summary in summaries for each in answered_by(summary)]
-        table = build_table1(rows, spec, load_table(experiment.paper_table))
-        notes = (*generation_notes(summaries), *retest_notes(summaries), *variant.notes())
-        if published and table_file.exists() and not any("training" in summary for summary in summaries):
-            notes = _kept(read_table(table_file), table)
-        table = replace(table, footnotes=(*table.footnotes, *notes))
-        write_table1(table, folder / "tables")
-        if variant.folder and not (folder / "runs").exists():  # where pictures look for curves
-            (folder / "runs").symlink_to(os.path.relpath(results_dir(profile.name) / "runs", folder))
-        write_figures(table, folder / "figures", folder / ("cells" if published else "runs"))
-        searches = search_record(summaries)
-        if searches is not None:
-            from repro.figures.search import write_search_figures
-
-            write_json(folder / "tables" / f"{experiment.id}_search.json", searches)
-            write_search_figures(searches, table.head.arms, folder / "figures", experiment.id)
-    table = read_table(table_file)
-    beside = "" if published else _beside(table, folder / "tables" / f"{experiment.id}{BESIDE}")
-    if stale:
-        from repro.notebooks import render
-
-        where = {"TARGET": experiment.id, "PROFILE": variant.place(profile.name), "KIND": kind}
-        render(REPO_ROOT / "notebooks" / "table.py", notebook, {}, where)
-        write_json(stamp_file, inputs)
-    files = [
-        *sorted((folder / "tables").glob(f"{experiment.id}[._]*")),
-        *sorted((folder / "figures").glob(f"{experiment.id}*")),
-        notebook,
-    ]
-    lines = [(folder / "tables" / f"{experiment.id}.md").read_text(encoding="utf-8")]
-    lines += ["## Yours beside the published run", "", beside] if beside else []
-    lines += ["Files:", *(f"  {path}" for path in files)]
+    beside = order.build(
+        "tables",
+        repr(spec),
+        lambda: _write_table(order, spec, table_file),
+        lambda mine, theirs: compare_with_published(read_table(mine), read_table(theirs)),
+        "{:.1f}".format,
+    )
+    text = (folder / "tables" / f"{experiment.id}.md").read_text(encoding="utf-8")
     verdicts = json.loads(table_file.read_text(encoding="utf-8")).get("claims", [])
-    return Report("\n".join(lines), [str(path) for path in files], verdicts)
+    return Report(*order.told(text, beside, ["tables", "figures"]), verdicts)
 
 
-def _beside(table: Table1, path: Path) -> str:
-    """Yours | published | inside its interval, as Markdown, written to `path`; empty where nothing is published."""
-    published = results_dir(table.head.profile, "published") / "tables" / f"{table.head.id}.json"
-    if not published.exists():
-        path.unlink(missing_ok=True)
-        return ""
-    text = comparison_markdown(compare_with_published(table, read_table(published)), table.head.arms)
-    path.write_text(text, encoding="utf-8")
-    return text
+def _write_table(order: Order, spec: TableSpec, table_file: Path) -> None:
+    """The table's files, its pictures, and those of its searches."""
+    from repro.figures.table1 import write_figures
+
+    folder, summaries, name = order.folder, order.summaries, order.experiment.id
+    rows = [each for summary in summaries for each in answered_by(summary)]
+    table = build_table1(rows, spec, load_table(order.experiment.paper_table))
+    notes = (*generation_notes(summaries), *retest_notes(summaries), *order.variant.notes())
+    if order.published and table_file.exists() and not any("training" in summary for summary in summaries):
+        notes = _kept(read_table(table_file), table)
+    table = replace(table, footnotes=(*table.footnotes, *notes))
+    write_table1(table, folder / "tables")
+    if order.variant.folder and not (folder / "runs").exists():  # where pictures look for curves
+        (folder / "runs").symlink_to(os.path.relpath(results_dir(order.profile.name) / "runs", folder))
+    write_figures(table, folder / "figures", folder / ("cells" if order.published else "runs"))
+    searches = search_record(summaries)
+    if searches is not None:
+        from repro.figures.search import write_search_figures
+
+        write_json(folder / "tables" / f"{name}_search.json", searches)
+        write_search_figures(searches, table.head.arms, folder / "figures", name)
 
 
 def _kept(before: Table1, table: Table1) -> tuple[str, ...]:

@@ -4,55 +4,43 @@ from dataclasses import asdict
 from pathlib import Path
 
 from repro.cells.records import Experiment
-from repro.config import Profile
 from repro.errors import BadInput
+from repro.figuredata.compare import compare_with_published
 from repro.figuredata.markdown import to_markdown
 from repro.figuredata.model import FigureData, read_figure, to_csv, to_json
-from repro.files import read_json, write_json
 from repro.paper.findings import write_text
-from repro.paths import REPO_ROOT, results_dir
+from repro.paths import results_dir
 from repro.references import resolve
-from repro.reporting.record import Report, inputs_hash, notebook_path
-from repro.reporting.variant import Variant
+from repro.reporting.order import Order
+from repro.reporting.record import Report
 
 
-def build_figure(
-    profile: Profile,
-    experiment: Experiment,
-    summaries: list[dict],
-    seeds: int,
-    variant: Variant,
-    *,
-    kind: str,
-    force: bool,
-) -> Report:
+def build_figure(order: Order) -> Report:
     """Build a figure in the variant's folder and its notebook, unless nothing changed since they were built.
 
     Raises BadInput when no cell of it is finished.
     """
-    folder = results_dir(variant.place(profile.name), kind)
-    if not summaries:
+    profile, experiment = order.profile, order.experiment
+    if not order.summaries:
         command = f"make reproduce-{experiment.id} PROFILE={profile.name}"
-        raise BadInput(f"no finished cell of {experiment.id} in {folder}; run {command}")
-    target = folder / "figures"
-    stamp_file, data_file = target / f".{experiment.id}.inputs.json", target / f"{experiment.id}.json"
-    notebook = notebook_path(experiment, profile, folder, kind)
-    inputs = {"hash": inputs_hash(summaries, repr(experiment))}
-    fresh = stamp_file.exists() and read_json(stamp_file, "record of the figure's inputs") == inputs
-    if force or not fresh or not data_file.exists() or not notebook.exists():
-        from repro.notebooks import render
+        raise BadInput(f"no finished cell of {experiment.id} in {order.folder}; run {command}")
+    target = order.folder / "figures"
 
-        cells = results_dir(profile.name, kind) / ("cells" if kind == "published" else "runs")
-        command = variant.command(experiment.id, profile.name, seeds)
-        figure = resolve(experiment.measure)(profile, experiment, summaries, cells, command)
+    def write() -> None:
+        cells = results_dir(profile.name, order.kind) / ("cells" if order.published else "runs")
+        figure = resolve(experiment.measure)(profile, experiment, order.summaries, cells, order.command)
         write_figure(figure, experiment, target)
-        where = {"TARGET": experiment.id, "PROFILE": variant.place(profile.name), "KIND": kind}
-        render(REPO_ROOT / "notebooks" / "figure.py", notebook, {}, where)
-        write_json(stamp_file, inputs)
-    figure = read_figure(data_file)
-    files = [*sorted(target.glob(f"{experiment.id}.*")), notebook]
-    text = "\n".join([to_markdown(figure), "Files:", *(f"  {path}" for path in files)])
-    return Report(text, [str(path) for path in files], [asdict(each) for each in figure.decisions])
+
+    beside = order.build(
+        "figures",
+        repr(experiment),
+        write,
+        lambda mine, theirs: compare_with_published(read_figure(mine), read_figure(theirs)),
+        "{:.4g}".format,
+    )
+    figure = read_figure(target / f"{experiment.id}.json")
+    text, files = order.told(to_markdown(figure), beside, ["figures"])
+    return Report(text, files, [asdict(each) for each in figure.decisions])
 
 
 def write_figure(figure: FigureData, experiment: Experiment, folder: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from repro.paths import REPO_ROOT
-from repro.reporting.published import link, profiles, published
+from repro.reporting.published import link, profiles, published, stamp
 from repro.reporting.record import notebook_name
 
 NOTEBOOKS = REPO_ROOT / "notebooks"
@@ -23,13 +23,17 @@ def blocks() -> dict[str, str]:
         for name in profiles()
         for each in published(name)
     }
+    stamps = {
+        NOTEBOOKS / notebook_name(each.target, name): stamp(name) for name in profiles() for each in published(name)
+    }
     others = {NOTEBOOKS / f"{stem}.ipynb": REPO_ROOT / "results" / path for stem, path in _PICTURES.items()}
     lines = ["| notebook | its question | |", "|---|---|---|"]
     for path in sorted(NOTEBOOKS.glob("*.ipynb"), key=lambda path: (path not in pictures, path.name)):
         picture = (pictures | others).get(path)
         document = NOTEBOOKS / "README.md"
         shown = f'<img src="{link(picture, document)}" width="360" alt="">' if picture else ""
-        lines.append(f"| [{path.stem}]({path.name}) | {question(path)} | {shown} |")
+        marked = f" (**{stamps[path]}**)" if stamps.get(path) else ""
+        lines.append(f"| [{path.stem}]({path.name}) | {question(path)}{marked} | {shown} |")
     return {"gallery": "\n".join(lines)}
 
 

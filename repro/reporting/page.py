@@ -19,9 +19,10 @@ from markupsafe import Markup
 from repro.cells.experiments import EXPERIMENTS
 from repro.config import Profile
 from repro.errors import BadInput
+from repro.figuredata.model import over_bases
 from repro.paper.findings import write_text
 from repro.paths import results_dir
-from repro.reporting.build import BESIDE
+from repro.reporting.order import BESIDE_TITLE
 from repro.reporting.published import Published, published
 from repro.reporting.results_page import cell_seconds, read_cell
 from repro.tables import Table1, headline_markdown, to_markdown
@@ -31,7 +32,6 @@ from repro.tables.words import signed, target_name
 
 NAME = "report.html"
 MAX_MIB = 10
-_DECIDED = "decisions"
 _WHOSE = {"local": "A run on this machine.", "published": "Measured and published by the project."}
 _STAND_INS = "Tasks are stand-ins in the roles of the paper's benchmarks, so only multiples of gains are compared."
 
@@ -79,6 +79,7 @@ def page(profile: Profile, kind: str) -> str:
         stamp=profile.stamp.upper(),
         whose=_WHOSE[kind],
         sections=sections,
+        beside_title=BESIDE_TITLE,
         sentences=_list(sentences(first.table)[1:]) if first else "",
         scope=_STAND_INS if first and first.table.head.stand_in else "",
         picture=next((section["pictures"][0] for section in sections if section["pictures"]), None),
@@ -91,8 +92,7 @@ def page(profile: Profile, kind: str) -> str:
 
 def _section(made: Published) -> dict[str, Any]:
     table, head = made.table, made.head
-    beside = made.folder / "tables" / f"{made.target}{BESIDE}"
-    says = finding(table) if table else str((made.figure or {}).get("finding", "")).rstrip(".")
+    says = finding(table) if table else made.figure.finding if made.figure else ""
     numbers = headline_markdown(table) if table else made.text.read_text(encoding="utf-8")
     return {
         "id": made.target,
@@ -103,7 +103,7 @@ def _section(made: Published) -> dict[str, Any]:
         "pictures": [_picture(path, f"{target_name(made.target)}, {_shows(path)}: {says}") for path in made.pictures],
         "numbers": _html(numbers),
         "command": head.get("command", ""),
-        "beside": _html(beside.read_text(encoding="utf-8")) if beside.exists() else "",
+        "beside": _html(made.beside),
         "details": _html("## Suites" + to_markdown(table).partition("## Suites")[2]) if table else "",
     }
 
@@ -113,11 +113,13 @@ def _claims(made: Published) -> list[dict[str, Any]]:
     name = target_name(made.target)
     if made.table:
         return [_claim(name, made.table, claim) for claim in overall(made.table)]
-    decided = (made.figure or {}).get(_DECIDED, [])
+    decided = made.figure.decisions if made.figure else ()
     return [
-        {"name": name, "claim": each["statement"], "text": each["text"], "measured": [each["measured"]],
-         "direction": each["verdict"], "size": ""}
-        for each in decided if each["base"] == ALL
+        {"name": name, "claim": last.statement + (" (primary)" if last.primary else ""), "text": last.text,
+         "measured": [f"{each.base}: {each.measured}" for each in decided
+                      if each.statement == last.statement and each.base != ALL],
+         "direction": last.verdict, "size": "", "whole": False}
+        for last in over_bases(decided)
     ]  # fmt: skip
 
 
@@ -131,6 +133,7 @@ def _claim(name: str, table: Table1, claim: Any) -> dict[str, Any]:
         "measured": [f"{each.base}: {signed(each.difference)}" for each in own] or ["-"],
         "direction": claim.direction,
         "size": claim.size_verdict or "",
+        "whole": True,  # an interval is not broken over lines
     }
 
 

@@ -1,6 +1,6 @@
 """What is published: which profiles have which tables and figures of the paper, and where their files are.
 
-A table's files lie in tables/, a figure's in figures/; a figure's JSON holds `head`, `finding` and `decisions`.
+A table's files lie in tables/, a figure's in figures/.
 """
 
 import os
@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from repro.cells.experiments import EXPERIMENTS
-from repro.files import read_json
+from repro.config import PROFILE_DIR, load_profile
+from repro.figuredata.model import FigureData, read_figure
 from repro.paths import results_dir
+from repro.reporting.order import BESIDE
 from repro.tables import Table1, read_table
 
 # the order in which profiles are shown; others follow
@@ -21,8 +23,8 @@ _LAST = ("smoke",)
 
 @dataclass(frozen=True)
 class Published:
-    """One table or figure of the paper under one profile: `table` is a comparison of arms, `figure` the JSON of
-    anything else; either is None where the other is there.
+    """One table or figure of the paper under one profile: `table` is a comparison of arms, `figure` anything else;
+    either is None where the other is there, both where its text alone is.
     """
 
     target: str
@@ -30,12 +32,19 @@ class Published:
     folder: Path
     text: Path  # the whole of it for people
     table: Table1 | None
-    figure: dict[str, Any] | None
+    figure: FigureData | None
 
     @property
     def head(self) -> Mapping[str, Any]:
         """Title, command, stamp, commits, devices, cells; empty where its files have none."""
-        return vars(self.table.head) if self.table else (self.figure or {}).get("head", {})
+        made = self.table or self.figure
+        return vars(made.head) if made else {}
+
+    @property
+    def beside(self) -> str:
+        """A user's own numbers beside the published ones, as Markdown; empty where nothing is published."""
+        path = self.text.with_name(f"{self.target}{BESIDE}")
+        return path.read_text(encoding="utf-8") if path.exists() else ""
 
     @property
     def pictures(self) -> list[Path]:
@@ -60,6 +69,11 @@ def profiles() -> list[str]:
     return sorted(names, key=order.__getitem__)
 
 
+def stamp(profile: str) -> str:
+    """What everything of a profile is stamped with; empty where its numbers are results."""
+    return load_profile(profile).stamp if (PROFILE_DIR / f"{profile}.yaml").exists() else ""
+
+
 def link(path: Path, document: Path) -> str:
     """A path as a link from a document."""
     return Path(os.path.relpath(path.resolve(), document.resolve().parent)).as_posix()
@@ -70,10 +84,11 @@ def _made(target: str, profile: str, folder: Path) -> Published | None:
     if text is None:
         return None
     path = text.with_suffix(".json")
-    record = read_json(path, "record of a table or figure") if path.exists() else {}
-    if "claims" in record:
-        return Published(target, profile, folder, text, read_table(path), None)
-    return Published(target, profile, folder, text, None, record)
+    if not path.exists():
+        return Published(target, profile, folder, text, None, None)
+    if EXPERIMENTS[target].kind == "figure":
+        return Published(target, profile, folder, text, None, read_figure(path))
+    return Published(target, profile, folder, text, read_table(path), None)
 
 
 def _is_of(stem: str, target: str) -> bool:

@@ -9,7 +9,7 @@ from repro.errors import BadInput
 from repro.paper import AVERAGE, MODELS, power
 from repro.paper.audit import arithmetic, formulas, sources
 from repro.paths import REPO_ROOT
-from repro.reporting.published import Published, link, profiles, published
+from repro.reporting.published import Published, link, profiles, published, stamp
 from repro.tables import Table1
 from repro.tables.finding import sentences, span
 from repro.tables.spec import RATIO
@@ -30,9 +30,14 @@ def blocks() -> dict[str, str]:
 def front() -> Published:
     """The table in front: of the default profile, or of the next one whose primary claims are tested on every base.
 
-    Raises BadInput without any.
+    One that is stamped as no result never stands there. Raises BadInput without any.
     """
-    made = [each for name in profiles() for each in published(name) if each.target == TARGET and each.table]
+    made = [
+        each
+        for name in profiles()
+        for each in published(name)
+        if each.target == TARGET and each.table and not each.head["stamp"]
+    ]
     found = [each for each in made if sentences(each.table)]
     if not found:
         raise BadInput(f"no {TARGET} is published whole; run `make reproduce-{TARGET}` and `make publish-{TARGET}`")
@@ -88,7 +93,8 @@ def reproduced() -> str:
     """Every table and figure of the paper under every profile, with a link where something is published."""
     columns = [*profiles(), *(name for name in ("gpu", "paper") if name not in profiles())]
     made = {name: {each.target: each for each in published(name)} for name in columns}
-    lines = [f"| | {' | '.join(f'`{name}`' for name in columns)} |", "|---|" + "---|" * len(columns)]
+    heads = [f"`{name}`" + (f" ({stamp(name)})" if stamp(name) else "") for name in columns]
+    lines = [f"| | {' | '.join(heads)} |", "|---|" + "---|" * len(columns)]
     for target, experiment in EXPERIMENTS.items():
         cells = [_state(made[name].get(target), experiment.built) for name in columns]
         lines.append(f"| {target_name(target)}: {experiment.title} | {' | '.join(cells)} |")

@@ -20,6 +20,7 @@ _REPORTING_CODE = (
     "repro/reporting/footnotes.py",
     "repro/reporting/build.py",
     "repro/reporting/figure.py",
+    "repro/reporting/order.py",
     "repro/reporting/variant.py",
     "repro/notebooks.py",
     "notebooks/table.py",

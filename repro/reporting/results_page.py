@@ -7,13 +7,14 @@ from statistics import fmean
 from typing import Any
 
 from repro.config import PROFILE_DIR, load_profile
+from repro.figuredata.markdown import decisions_markdown
 from repro.files import read_json
 from repro.paths import REPO_ROOT, results_dir
-from repro.reporting.published import Published, link, profiles, published
+from repro.reporting.published import Published, link, profiles, published, stamp
 from repro.reporting.record import notebook_name
+from repro.reporting.seen import paragraphs
 from repro.tables import headline_markdown
 from repro.tables.claim_text import claims_markdown
-from repro.tables.finding import sentences
 from repro.tables.words import target_name
 
 RESULTS = REPO_ROOT / "results" / "README.md"
@@ -45,20 +46,21 @@ def cost_blocks() -> dict[str, str]:
 
 def _profile(name: str) -> str:
     title = f": {load_profile(name).title}" if (PROFILE_DIR / f"{name}.yaml").exists() else ""
-    return "\n\n".join([f"## Profile `{name}`{title}", *(_section(each) for each in published(name))])
+    marked = [f"**{stamp(name)}**"] if stamp(name) else []
+    return "\n\n".join([f"## Profile `{name}`{title}", *marked, *(_section(each) for each in published(name))])
 
 
 def _section(made: Published) -> str:
-    """One table or figure: what it says, its numbers, its claims folded, its picture, where the rest is."""
+    """One table or figure: asked, seen, means; its numbers, its claims folded, its picture, where the rest is."""
     head = made.head
-    parts = [f"### {target_name(made.target)}" + (f": {head['title']}" if head else "")]
-    if made.figure:
-        parts.append(f"- **{made.figure.get('finding', '')}**")
+    parts = [f"### {target_name(made.target)}" + (f": {head['title']}" if head else ""), *paragraphs(made)]
     if made.table:
-        parts += ["\n".join(f"- {each}" for each in sentences(made.table)), headline_markdown(made.table).strip()]
+        parts.append(headline_markdown(made.table).strip())
         if made.table.claims:
             claims = "\n".join(claims_markdown(made.table)).strip()
-            parts.append(f"<details><summary>Claims and verdicts</summary>\n\n{claims}\n\n</details>")
+            parts.append(_folded("Claims and verdicts", claims))
+    if made.figure:
+        parts.append(_folded("Sentences and verdicts", decisions_markdown(made.figure).strip()))
     parts += [f"![{path.stem}]({link(path, RESULTS)})" for path in made.pictures[:1]]
     more = [f"[whole]({link(made.text, RESULTS)})"]
     notebook = REPO_ROOT / "notebooks" / notebook_name(made.target, made.profile)
@@ -66,6 +68,10 @@ def _section(made: Published) -> str:
     more += [f"[{path.stem}]({link(path, RESULTS)})" for path in made.pictures[1:]]
     command = f" Again: `{head['command']}`." if head else ""
     return "\n\n".join([*(part for part in parts if part), ", ".join(more) + "." + command])
+
+
+def _folded(title: str, text: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{text}\n\n</details>"
 
 
 def _file(profile: str, name: str) -> Path:

@@ -11,7 +11,7 @@ from repro.tables.checks import check_cells, lint_grid
 from repro.tables.compare import Comparison, compare_with_published, comparison_markdown
 from repro.tables.machine import to_csv, to_latex
 from repro.tables.markdown import headline_markdown, to_markdown
-from repro.tables.model import AVERAGE, Estimate, Row, Size, Table1, read_table, table_json
+from repro.tables.model import AVERAGE, ClaimResult, Estimate, Row, Size, Table1, read_table, table_json
 from repro.tables.search import answered_by, search_record
 from repro.tables.spec import ArmRow, BaseRow, ClaimRow, SuiteColumn, TableSpec, table_spec
 from repro.tables.writers import write_table1
@@ -20,6 +20,7 @@ __all__ = [
     "AVERAGE",
     "ArmRow",
     "BaseRow",
+    "ClaimResult",
     "ClaimRow",
     "Comparison",
     "Estimate",

@@ -5,11 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from repro.cells.records import Experiment
 from repro.paper import BENCHMARKS, MODELS, load_table
 from repro.tables import ArmRow, BaseRow, SuiteColumn, Table1, TableSpec, build_table1
 
 SUITES = ("modten-easy", "modten-medium", "modten-hard-recshop", "modten-hard-lin", "modten-far")
 BASES = ("nano-s-hard", "nano-s", "nano-m")
+FIGURE_BASE, FIGURE_SUITES = "nano-s-hard", ("modten-easy", "modten-far")
+FIGURE_SETS = ["tasks.suites={modten-easy: 400, modten-far: 400}"]  # with which a profile has these suites
 EFFECTS = {"base": 0.0, "grpo": 0.10, "drgrpo": 0.10, "gvpo": 0.09, "gcpo_expected": 0.12, "gcpo_mc": 0.07}
 
 
@@ -84,6 +87,25 @@ def make_cells(
 ) -> list[dict[str, Any]]:
     """All cells of a table."""
     return [make_cell(base, arm, seed, **changes) for seed in range(seeds) for base in bases for arm in arms]
+
+
+def figure_cells(
+    figure: Experiment, effects: Mapping[str, float], seeds: int = 4, *, first: int = 0, **changes: Any
+) -> list[dict[str, Any]]:
+    """Summaries of every arm of a figure on one base, two suites of 400 questions with a greedy pass.
+
+    effects: true gains over the base, 0.10 for an arm that is not named. first: the draw of the first seed.
+    """
+    found = []
+    for place, arm in enumerate(figure.arms):
+        like = "base" if arm == "base" else "grpo"
+        for seed in range(seeds):
+            cell = make_cell(
+                FIGURE_BASE, like, 100 * place + first + seed, effect=effects.get(arm, 0.10), suites=FIGURE_SUITES,
+                seed_sd=0.001, questions=400, greedy=True, **changes,
+            )  # fmt: skip
+            found.append(cell | {"arm": arm, "seed": seed, "cell_id": f"{FIGURE_BASE}__{arm}__s{seed}"})
+    return found
 
 
 def make_metrics(seed: int, steps: int = 60, gain: float = 0.15) -> list[dict[str, float]]:

@@ -7,6 +7,7 @@ import pytest
 
 from repro import provenance as origin
 from repro.cells import plan
+from repro.cells.bases import base_seconds
 from repro.cells.experiments import get_arm, get_experiment
 from repro.cells.plan import make_cell, plan_cells
 from repro.cells.state import load_summary, never_rewarded, state
@@ -139,3 +140,12 @@ def test_provenance_outside_a_checkout_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(origin, "REPO_ROOT", tmp_path)
     with pytest.raises(BadInput, match="need a git checkout"):
         origin._git("rev-parse", "HEAD")
+
+
+def test_weights_that_come_with_the_project_cost_their_measurement_alone(monkeypatch, tmp_path):
+    monkeypatch.setenv("GCPO_CACHE", str(tmp_path))
+    micro = load_profile("micro")
+    wanted = micro.resources.base_seconds["duo-s"]
+    assert 0 < base_seconds(micro, "duo-s") < wanted / 5
+    monkeypatch.setenv("BASES", "train")
+    assert base_seconds(micro, "duo-s") == wanted

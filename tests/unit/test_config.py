@@ -108,7 +108,7 @@ def test_table2_stands_on_the_base_in_the_role_of_the_papers():
     assert table2.bases(load_profile("smoke")) == list(load_profile("smoke").bases)[:1]
 
 
-def test_every_control_of_gc2po_is_its_arm_but_for_one_setting():
+def test_every_control_of_gc2po_is_another_arm_but_for_one_setting():
     default = get_method("gc2po").settings({"max_steps": 1}, seed=0, output_dir="x", where="")
     for name in profile_names():
         profile = load_profile(name)
@@ -118,11 +118,12 @@ def test_every_control_of_gc2po_is_its_arm_but_for_one_setting():
             for arm in get_experiment("gc2po").arms
             if arm.startswith("gc2po")
         }
-        assert len(values) == 7
+        assert len(values) == 9
         for arm, own in values.items():
-            changed = {key for key in own | values["gc2po"] if own.get(key) != values["gc2po"].get(key)}
+            beside = values["gc2po_neutral" if arm == "gc2po_neutral_noncausal" else "gc2po"]
+            changed = {key for key in own | beside if own.get(key) != beside.get(key)}
             assert len(changed) == (arm != "gc2po"), (name, arm, changed)
-            assert all(own.get(key, getattr(default, key)) != values["gc2po"].get(key) for key in changed)
+            assert all(own.get(key, getattr(default, key)) != beside.get(key) for key in changed)
         assert values["gc2po_perturbation_0"]["perturbation_size"] == 0
 
 
@@ -185,12 +186,12 @@ def test_every_claim_compares_arms_of_its_table():
 
 
 def test_a_profile_that_extends_another_differs_in_what_it_gives_alone():
-    micro, integrate = load_profile("micro-slips"), load_profile("integrate")
+    micro, integrate = load_profile("micro"), load_profile("integrate")
     assert integrate.train == micro.train
     assert integrate.evaluate == micro.evaluate
-    assert integrate.bases["nano-s"] == micro.bases["nano-s"]
-    assert list(integrate.bases) == ["nano-s", "nano-s-votes"]  # null leaves a base out
+    assert integrate.bases["duo-s"] == micro.bases["duo-s"]
+    assert list(integrate.bases) == ["duo-s", "duo-s-votes"]  # null leaves a base out
     assert integrate.arms["gcpo_mc"] == micro.arms["gcpo_mc"] | {"candidate_order": "agreement", "retest_every": 5}
-    assert get_experiment("table2").bases(integrate) == ["nano-s-votes"]
+    assert get_experiment("table2").bases(integrate) == ["duo-s-votes"]
     changed = load_profile("integrate", ["train.max_steps=3"])
     assert (changed.train["max_steps"], changed.name) == (3, "integrate")

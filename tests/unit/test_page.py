@@ -14,6 +14,7 @@ from repro.figures import table1
 from repro.files import write_json
 from repro.paths import REPO_ROOT
 from repro.reporting import page as module
+from repro.reporting.order import BESIDE
 from repro.reporting.page import page, write_page
 from repro.reporting.published import profiles
 
@@ -84,7 +85,7 @@ def test_what_was_not_run_is_named_with_its_reason(results):
 
 
 def test_a_users_own_numbers_stand_beside_the_published_ones(results):
-    path = results / "tables" / f"table1{module.BESIDE}"
+    path = results / "tables" / f"table1{BESIDE}"
     path.write_text("| yours | published |\n|---|---|\n| 12.5 | 13.0 |\n", encoding="utf-8")
     text = page(load_profile("micro"), "local")
     assert "Yours beside the published run" in text and "<td>12.5</td>" in text

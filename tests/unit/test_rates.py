@@ -3,7 +3,7 @@
 import pytest
 
 from repro.cells.experiments import get_arm, get_experiment
-from repro.cells.plan import DEVELOPMENT_SEED, plan_cells
+from repro.cells.plan import DEVELOPMENT_SEED, plan_cells, why_not_run
 from repro.config import TaskSpec, load_profile
 from repro.errors import BadInput
 from repro.figuredata.rates import pick
@@ -54,3 +54,20 @@ def test_no_table_has_the_seeds_or_questions_of_the_grid():
 def test_tasks_without_development_questions_are_refused_in_one_line():
     with pytest.raises(BadInput, match="rates needs development questions"):
         plan_cells(load_profile("pretrained"), RATES)
+
+
+def test_the_check_elsewhere_is_refused_where_there_is_no_other_base():
+    assert "needs more bases" in why_not_run(load_profile("smoke"), get_experiment("rates_elsewhere"))
+
+
+def test_the_check_elsewhere_has_the_picked_rates_and_their_neighbours():
+    profile, check = load_profile("micro"), get_experiment("rates_elsewhere")
+    cells = plan_cells(profile, check, seeds=1)
+    assert {cell.base for cell in cells} == {"duo-s-hard", "duo-m"}
+    for full, near in zip(RATES.sweep.series, check.sweep.series, strict=True):
+        grid, few = list(full.arms.items()), list(near.arms.items())
+        start = grid.index(few[0])
+        assert grid[start : start + 3] == few
+        model = get_arm(get_arm(few[1][1]).like).id
+        own = next(cell for cell in plan_cells(profile, get_experiment("table1"), seeds=1) if cell.arm == model)
+        assert own.spec["train"]["learning_rate"] == few[1][0] * profile.train["learning_rate"]

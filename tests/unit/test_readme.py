@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -14,8 +15,9 @@ from repro.cells.experiments import EXPERIMENTS
 from repro.cli import build_parser
 from repro.errors import BadInput
 from repro.paths import REPO_ROOT
-from repro.reporting import documents, readme
-from repro.reporting.published import profiles, published
+from repro.reporting import documents, readme, results_page
+from repro.reporting.published import profiles, published, stamp
+from repro.tables import write_table1
 from repro.tables.finding import finding
 from repro.tasks.procedural import build_tokenizer
 
@@ -116,6 +118,21 @@ def test_every_published_table_stands_on_the_page_of_results():
     text = (REPO_ROOT / "results" / "README.md").read_text(encoding="utf-8")
     made = [each for name in profiles() for each in published(name)]
     assert made and all(f"(published/{each.profile}/" in text and each.text.name in text for each in made)
+
+
+def test_a_published_smoke_run_is_marked_as_no_result_and_never_stands_in_front(tmp_path, monkeypatch):
+    folder = tmp_path / "published" / "smoke" / "tables"
+    folder.mkdir(parents=True)
+    front = readme.front()
+    stamped = replace(front.table, head=replace(front.table.head, profile="smoke", stamp=stamp("smoke")))
+    write_table1(stamped, folder)
+    monkeypatch.setenv("GCPO_RESULTS", str(tmp_path))
+    assert stamp("smoke") == "smoke: not a result" and not stamp("micro")
+    assert "| `smoke` (smoke: not a result) |" in readme.reproduced()
+    text = results_page.blocks()["tables"]
+    assert text.splitlines()[2] == "**smoke: not a result**" and "**smoke: not a result.**" in text
+    with pytest.raises(BadInput, match="no table1 is published whole"):
+        readme.front()
 
 
 @pytest.mark.parametrize("page, target", LINKS)

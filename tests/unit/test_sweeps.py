@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from synthetic_cells import make_cell
+from synthetic_cells import FIGURE_BASE, FIGURE_SETS, figure_cells
 
 from gcpo import GCPOConfig
 from repro import stats
@@ -118,27 +118,10 @@ def test_the_point_at_the_default_is_the_cell_of_the_tables():
     assert planned_cell(smoke, next(iter(smoke.bases)), get_arm("gcpo_expected"), 0).id in cells
 
 
-BASE, SUITES = "nano-s-hard", ("modten-easy", "modten-far")
-
-
-def cells_of(figure, effects, seeds=4):
-    """Summaries of a sweep on a base whose arms gain `effects`, 0.10 where it names none."""
-    found = []
-    for place, arm in enumerate(figure.arms):
-        like = "base" if arm == "base" else "grpo"
-        for seed in range(seeds):
-            cell = make_cell(
-                BASE, like, 100 * place + seed, effect=effects.get(arm, 0.10), suites=SUITES, seed_sd=0.001,
-                questions=400, greedy=True,
-            )  # fmt: skip
-            found.append(cell | {"arm": arm, "seed": seed, "cell_id": f"{BASE}__{arm}__s{seed}"})
-    return found
-
-
 def built(tmp_path, name, effects, seeds=4, margin=0.1):
-    profile = load_profile("micro-slips", ["tasks.suites={modten-easy: 400, modten-far: 400}"])
+    profile = load_profile("micro-slips", FIGURE_SETS)
     figure = replace(EXPERIMENTS[name], margin=margin)
-    return sweep.measure(profile, figure, cells_of(figure, effects, seeds), tmp_path, "make reproduce")
+    return sweep.measure(profile, figure, figure_cells(figure, effects, seeds), tmp_path, "make reproduce")
 
 
 def words(data):
@@ -162,7 +145,7 @@ def test_a_flat_curve_is_equivalent_and_never_a_best_value(tmp_path):
 
 def test_a_peak_elsewhere_is_reversed_and_names_the_value(tmp_path):
     data = built(tmp_path, "figure4a", {"gcpo_alpha_34": 0.2})
-    best = data.decision("alpha = 2 is best", BASE)
+    best = data.decision("alpha = 2 is best", FIGURE_BASE)
     assert best.verdict == "reversed" and "below 3.4" in best.measured and words(data)["falls"] == "reversed"
 
 
@@ -175,26 +158,26 @@ def test_similarities_that_differ_contradict_negligible_and_equal_ones_support_i
 
 def test_arms_with_equal_answers_differ_by_nothing(tmp_path):
     figure = EXPERIMENTS["figure4a"]
-    cells = cells_of(figure, {})
+    cells = figure_cells(figure, {})
     same = {cell["seed"]: cell["suites"] for cell in cells if cell["arm"] == "grpo"}
     alike = [cell if cell["arm"] == "base" else cell | {"suites": same[cell["seed"]]} for cell in cells]
-    profile = load_profile("micro-slips", ["tasks.suites={modten-easy: 400, modten-far: 400}"])
+    profile = load_profile("micro-slips", FIGURE_SETS)
     assert set(words(sweep.measure(profile, figure, alike, tmp_path, "make reproduce")).values()) == {"equivalent"}
 
 
 def test_one_seed_and_missing_points_are_said_to_be_so(tmp_path):
     one = words(built(tmp_path, "figure4b", {}, seeds=1))
     assert "supported" not in one.values()
-    profile = load_profile("micro-slips", ["tasks.suites={modten-easy: 400, modten-far: 400}"])
+    profile = load_profile("micro-slips", FIGURE_SETS)
     figure = EXPERIMENTS["figure4b"]
-    cells = [cell for cell in cells_of(figure, {}) if cell["arm"] in ("base", "grpo")]
+    cells = [cell for cell in figure_cells(figure, {}) if cell["arm"] in ("base", "grpo")]
     data = sweep.measure(profile, figure, cells, tmp_path, "make reproduce")
     assert set(words(data).values()) == {"not tested"} and "Not run: gcpo_no_kl" in data.notes[-1]
 
 
 def test_the_mean_upsilon_is_over_the_steps_that_have_one(tmp_path):
     figure = EXPERIMENTS["figure4c"]
-    for cell in cells_of(figure, {}, seeds=2):
+    for cell in figure_cells(figure, {}, seeds=2):
         (tmp_path / cell["cell_id"]).mkdir()
         values = ["null", "1.5", "2.5"] if cell["arm"] == "gcpo_expected" else ["null"]
         lines = [f'{{"step": {step}, "upsilon/mean": {value}}}\n' for step, value in enumerate(values)]

@@ -318,9 +318,9 @@ def test_comparison_asks_whether_yours_lies_in_the_published_interval(table, cel
         make_cell(c["base"], c["arm"], c["seed"], effect=0.4, questions=30) if c["arm"] == "grpo" else c for c in cells
     ]
     other = tables.build_table1(shifted, spec(), paper())
-    verdicts = {(r.base, r.arm, r.suite, r.what): r.verdict for r in tables.compare_with_published(other, table)}
-    assert verdicts["nano-s", "grpo", AVERAGE, "gain over the base"] == "outside CI"
-    text = tables.comparison_markdown(rows, table.head.arms)
+    verdicts = {(*r.place.values(), r.what): r.verdict for r in tables.compare_with_published(other, table)}
+    assert verdicts["nano-s", "GRPO", AVERAGE, "gain over the base"] == "outside CI"
+    text = tables.comparison_markdown(rows)
     assert f"{len(rows)} of {len(rows)} of your numbers" in text and "yours in its interval" in text
 
 
@@ -331,4 +331,4 @@ def test_comparison_refuses_another_table_or_other_questions(table, cells):
         tables.compare_with_published(table, replace(table, head=replace(table.head, questions={"x": 1})))
     part = tables.build_table1([c for c in cells if c["arm"] != "gvpo"], spec(), paper())
     rows = tables.compare_with_published(table, part)
-    assert {row.verdict for row in rows if row.arm == "gvpo"} == {"not run"}
+    assert {row.verdict for row in rows if row.place["method"] == "GVPO"} == {"not run"}

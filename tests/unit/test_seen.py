@@ -1,0 +1,102 @@
+"""The three paragraphs: every target has them, what was seen is what is published, and nothing of it is typed."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from synthetic_cells import FIGURE_BASE, FIGURE_SETS, figure_cells
+
+from repro.cells.experiments import EXPERIMENTS
+from repro.config import load_profile
+from repro.figuredata import sweep
+from repro.figuredata.model import ALL, primary_words
+from repro.paths import REPO_ROOT
+from repro.reporting.published import Published, profiles, published
+from repro.reporting.readings import READINGS
+from repro.reporting.seen import paragraphs, seen
+from repro.tables.finding import overall
+from repro.tables.words import signed
+
+TABLES = [each for name in profiles() for each in published(name) if each.table]
+
+
+def a_figure(tmp_path, effects):
+    target = EXPERIMENTS["figure4b"]
+    small = replace(target, arms=("base", "grpo", "gcpo_no_kl", "gcpo_kappa_06"))
+    profile = load_profile("micro-slips", FIGURE_SETS)
+    data = sweep.measure(profile, target, figure_cells(small, effects, seeds=2), tmp_path, "make reproduce-figure4b")
+    return Published("figure4b", "micro-slips", tmp_path, tmp_path / "figure4b.md", None, data)
+
+
+def test_every_table_and_figure_that_is_built_has_a_reading():
+    assert set(READINGS) == {name for name, experiment in EXPERIMENTS.items() if experiment.built}
+
+
+def test_a_reading_types_no_result():
+    for reading in READINGS.values():
+        for text in (reading.asked, reading.means, reading.not_means):
+            assert not re.search(r"\d+\.\d|%|\[|[+-]\d", text), text
+            assert text.endswith((".", "?"))
+
+
+@pytest.mark.parametrize("made", TABLES, ids=lambda made: f"{made.target}-{made.profile}")
+def test_what_was_seen_of_a_table_holds_every_primary_difference_that_was_measured(made):
+    text = seen(made)
+    primary = {claim.claim for claim in overall(made.table) if claim.primary and claim.direction != "not tested"}
+    primary = primary or {claim.claim for claim in overall(made.table) if claim.primary}
+    found = [each for each in made.table.claims if each.claim in primary and each.base != ALL and each.difference]
+    assert found
+    for each in found:
+        assert f"{signed(each.difference)} on `{each.base}`" in text
+
+
+def test_what_was_seen_of_a_figure_follows_its_cells(tmp_path):
+    peak, flat = (a_figure(tmp_path, effects) for effects in ({"gcpo_kappa_06": 0.3}, {}))
+    best = peak.figure.decision("kappa = 0.06 is best", FIGURE_BASE)
+    assert best.verdict == "supported"
+    assert f"{best.measured} on `{FIGURE_BASE}`, **supported**" in seen(peak)
+    assert seen(peak) != seen(flat)
+    asked, found, means = paragraphs(peak)
+    assert asked.startswith("*Asked.*") and found.startswith("*Seen.*")
+    assert "Supported (1 of 2): what was asked holds here." in means and "*What it does not mean.*" in means
+
+
+def test_a_stamp_stands_in_front_of_what_it_means(tmp_path):
+    made = a_figure(tmp_path, {})
+    head = replace(made.figure.head, stamp="smoke: not a result")
+    stamped = replace(made, figure=replace(made.figure, head=head))
+    assert "**smoke: not a result.**" in paragraphs(stamped)[2] and "not a result" not in "".join(paragraphs(made))
+
+
+def test_a_target_without_numbers_says_so(tmp_path):
+    made = Published("gc2po", "micro", tmp_path, tmp_path / "gc2po.md", None, None)
+    assert seen(made) == "Nothing that decides it was measured yet."
+
+
+def test_the_premise_is_quoted_where_it_is_published_and_for_gc2po_alone(tmp_path):
+    figures = {"rank correlation, R: GC2PO": [0.25, 0.125, 0.375]}
+    claims = [{"text": "GC2PO rewards soundness", "figure": next(iter(figures)), "verdict": "supported"}]
+    record = {"questions": 8, "n": 4, "base": "nano", "figures": figures, "claims": claims}
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "premise.json").write_text(json.dumps(record), encoding="utf-8")
+    made = Published("gc2po", "micro", tmp_path, tmp_path / "gc2po.md", None, None)
+    assert "GC2PO rewards soundness: +0.250 [+0.125, +0.375], **supported**" in seen(made)
+    assert "soundness" not in seen(replace(made, target="table1"))
+
+
+def test_the_page_of_results_has_three_paragraphs_for_everything_that_is_published():
+    text = (REPO_ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    count = sum(len(published(name)) for name in profiles())
+    for label in ("*Asked.*", "*Seen.*", "*What it means.*", "*What it does not mean.*"):
+        assert text.count(label) == count
+
+
+def test_a_finding_names_each_verdict_once_and_all_sentences_where_none_is_primary(tmp_path):
+    decisions = a_figure(tmp_path, {}).figure.decisions
+    plain = [
+        replace(decisions[0], statement=name, verdict=word, primary=False)
+        for name, word in (("a", "undecided"), ("b", "supported"), ("c", "undecided"))
+    ]
+    assert primary_words(plain) == "Supported: b; undecided: a, c"
+    assert primary_words([replace(plain[0], primary=True), *plain[1:]]) == "Undecided: a"
