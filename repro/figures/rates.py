@@ -18,6 +18,8 @@ def draw(figure_data: FigureData) -> Figure:
         for axes, base in zip(panels, bases, strict=True):
             for number, method in enumerate(methods):
                 own = [row for row in figure_data.rows if (row["base"], row["method"]) == (base, method)]
+                if not own:  # not run yet on this base
+                    continue
                 shift = 1 + 0.04 * (number - (len(methods) - 1) / 2)  # on a logarithmic axis
                 x = [row["rate"] * shift for row in own]
                 looks = look_of(own[0]["arm"].partition("_rate_")[0])
@@ -28,7 +30,8 @@ def draw(figure_data: FigureData) -> Figure:
                 for place, row in zip(x, own, strict=True):
                     if row["picked"]:
                         axes.plot(place, row["ours"], "o", markersize=12, mfc="none", mec=INK, mew=0.9)
-            axes.axhline(own[0]["ours"] - own[0]["gain"], color=FAINT, linewidth=1, linestyle=(0, (3, 2)))
+            first = next(row for row in figure_data.rows if row["base"] == base)
+            axes.axhline(first["ours"] - first["gain"], color=FAINT, linewidth=1, linestyle=(0, (3, 2)))
             axes.set_xscale("log")
             axes.set_xlabel("learning rate")
             axes.set_title(base)
