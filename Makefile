@@ -131,7 +131,7 @@ test: $(STAMP) $(WEIGHTS) ## all tests (about 10 min on two cores)
 
 test-cluster: $(STAMP) ## ZeRO-3 and a local Slurm on CPUs; installs deepspeed, as root also g++, ninja, Slurm (about 15 min)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check wheel
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c $(LOCK) -e '.[deepspeed]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c $(LOCK) deepspeed
 	@test "$$(id -u)" != 0 || ! command -v apt-get > /dev/null || apt-get install --quiet --quiet --yes --no-install-recommends g++ ninja-build slurmctld slurmd slurm-client munge > /dev/null
 	@$(BIN)/python -m pytest -rs tests/cluster
 

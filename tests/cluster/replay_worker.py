@@ -1,7 +1,9 @@
-"""Trains one method on fixed rollouts, in as many processes as it is started in: what each rank ends with goes to disk.
+"""Trains methods on fixed rollouts, in as many processes as it is started in: what each rank ends with goes to disk.
 
-Arguments: the name of a form, the model's folder, the folder to write to, the number of ranks that must be there, and
-optionally the step after which to stop and save. Where the folder holds a checkpoint, the training goes on from it.
+Arguments: the names of forms with commas between, the model's folder, the folder to write to (each form to a folder of
+its name in it), the number of ranks that must be there, and optionally the step after which to stop and save. Where a
+form's folder holds a checkpoint, its training goes on from it. One start serves all forms, because most of the time of
+a start is imports. A form that fails leaves its traceback in place of its record, and the next one is trained.
 The completions of a context depend on its tokens and on how often it was asked, not on weights or ranks. So every
 number of processes sees the same rollouts, and what differs is the arithmetic of training alone.
 """
@@ -10,12 +12,15 @@ import hashlib
 import json
 import random
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.state import AcceleratorState, GradientState, PartialState
 from datasets import Dataset
-from safetensors.torch import load_file
+from peft import LoraConfig, get_peft_model_state_dict
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from gcpo import GCPOConfig, GCPOTrainer
@@ -33,6 +38,9 @@ FORMS: dict[str, tuple[type, type, dict[str, Any]]] = {
     "gcpo_mc": (GCPOTrainer, GCPOConfig, _MC),
     "gcpo_corrected": (GCPOTrainer, GCPOConfig, {**_MC, "phi_sampling": "resample"}),
 }
+# Behind a form's name: an adapter is trained and not the model; with torch's own checkpoints, or as TRL chooses
+LORA, LORA_REENTRANT = "+lora", "+lora_reentrant"
+WEIGHTS = {False: "model.safetensors", True: "adapter_model.safetensors"}  # of a model, of an adapter
 GENERATIONS, ROWS, PROMPTS, STEPS, RATE, LONGEST = 4, 4, 4, 3, 1e-3, 8
 
 
@@ -59,6 +67,7 @@ def train(form: str, model_dir: str, output_dir: str, ranks: int, stop_after: in
                 flag.touch()
             super().on_step_end(args, state, control)
 
+    form, plus, adapter = form.partition("+")
     trainer_class, config_class, extra = FORMS[form]
     accumulations = PROMPTS * GENERATIONS // (ROWS * ranks)
     if form == "gvpo":  # several updates per rollout, each of all its groups: of a part, ranks would take other parts
@@ -90,7 +99,13 @@ def train(form: str, model_dir: str, output_dir: str, ranks: int, stop_after: in
         def _generate_single_turn(self, contexts: list[list[int]], *_: Any, **__: Any) -> tuple[list[list[int]], None]:
             return fixed_continuations(contexts, len(tokenizer), tokenizer.eos_token_id), None
 
-    trainer = Replay(model_dir, reward, config, train_dataset=data, processing_class=tokenizer)
+    lora = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM") if plus else None
+    trainer = Replay(model_dir, reward, config, train_dataset=data, processing_class=tokenizer, peft_config=lora)
+    if plus:
+        # TRL wants reentrant checkpoints of an adapter under ZeRO-3. Those give a weight one gradient per forward and
+        # DeepSpeed takes one per backward, so that GCPO's second forward (κ > 0) fails. Torch's own do not.
+        trainer.args.gradient_checkpointing_kwargs = {"use_reentrant": plus + adapter == LORA_REENTRANT}
+        start_adapter(trainer.model, Path(output_dir, "initial"))
     trainer.add_callback(StopAfter(flag if stop_after else None))
     if trainer.accelerator.num_processes != ranks:
         raise ValueError(f"{trainer.accelerator.num_processes} processes; want {ranks}")
@@ -104,20 +119,52 @@ def train(form: str, model_dir: str, output_dir: str, ranks: int, stop_after: in
         "rank": trainer.accelerator.process_index,
         "distributed": str(trainer.accelerator.distributed_type),
         "resumed_from": None if last is None else last.name,
+        # under ZeRO-3: its weights, and those it does not share out because they are small
+        "weights": sum(hasattr(weight, "ds_id") for weight in trainer.model.parameters()),
+        "whole_weights": sum(getattr(weight, "ds_persist", False) for weight in trainer.model.parameters()),
         "logs": [entry for entry in trainer.state.log_history if "loss" in entry],
     }
 
 
-def update_of(before: Path, after: Path) -> torch.Tensor:
-    """All weights of `after` minus those of `before`, one float64 vector in the order of names."""
-    old, new = load_file(before / "model.safetensors"), load_file(after / "model.safetensors")
+def start_adapter(model: torch.nn.Module, folder: Path) -> None:
+    """Give the adapter numbers that depend on names alone, and save them to `folder`.
+
+    PEFT draws them from torch's generator, which has come to another place under ZeRO-3 than in one process. Neither
+    half is zero, so that the adapter differs from its reference, and both halves move, from the first step on.
+    """
+    for name, value in model.named_parameters():
+        if "lora_" in name:
+            seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4])
+            value.data.normal_(0, 0.2, generator=torch.Generator().manual_seed(seed))
+    if is_main():
+        folder.mkdir(exist_ok=True)
+        state = {name: value.detach().clone() for name, value in get_peft_model_state_dict(model).items()}
+        save_file(state, folder / WEIGHTS[True])
+
+
+def update_of(form: str, model_dir: Path, output_dir: Path) -> torch.Tensor:
+    """All trained weights at the end minus those at the start, one float64 vector in the order of names."""
+    adapted = "+" in form
+    old = load_file((output_dir / "initial" if adapted else model_dir) / WEIGHTS[adapted])
+    new = load_file(output_dir / "final" / WEIGHTS[adapted])
+    if old.keys() != new.keys():
+        raise ValueError(f"other weights than at the start: {sorted(old.keys() ^ new.keys())}")
     return torch.cat([(new[name].double() - old[name].double()).flatten() for name in sorted(old)])
 
 
-def main(form: str, model_dir: str, output_dir: str, ranks: str, stop_after: str = "0") -> None:
+def main(forms: str, model_dir: str, output_dir: str, ranks: str, stop_after: str = "0") -> None:
     torch.set_num_threads(1)
-    record = train(form, model_dir, output_dir, int(ranks), int(stop_after))
-    Path(output_dir, f"rank{record['rank']}.json").write_text(json.dumps(record))
+    for form in forms.split(","):
+        folder = Path(output_dir, form)
+        folder.mkdir(exist_ok=True)
+        try:
+            record = train(form, model_dir, str(folder), int(ranks), int(stop_after))
+        except Exception:  # all of a form's ranks fail alike, or the start runs into its time limit
+            record = {"error": traceback.format_exc()}
+        (folder / f"rank{PartialState().process_index}.json").write_text(json.dumps(record))
+        # the next form's configuration starts anew: what DeepSpeed was told of this one would stay
+        AcceleratorState._reset_state()
+        GradientState._reset_state()
 
 
 if __name__ == "__main__":
