@@ -55,7 +55,7 @@ help: ## this list
 	@echo "  reproduce-figure7  Figure 7: gradient norms                 smoke 2 min, micro 32 min, gpu and paper: make plan"
 	@echo "  reproduce-figure8  Figure 8: cost of training               smoke 2 min, micro 33 min, gpu and paper: make plan"
 	@echo "  reproduce-rates    one learning-rate grid for every method  smoke 3 min, micro 15 min"
-	@echo "  reproduce-rates_elsewhere  those rates on the other bases   smoke: none, micro 20 min"
+	@echo "  reproduce-rates_elsewhere  those rates on the other bases   smoke none, micro 20 min"
 	@echo "  reproduce-curves   held-out accuracy over compute           smoke 2 min, micro 4 min"
 	@echo "  reproduce-all      every table and figure that is built     smoke 10 min, micro 100 min"
 	@echo "                     (less than the sum: a cell that several of them need is run once and counted once)"

@@ -123,6 +123,10 @@ READINGS: Mapping[str, Reading] = {
         "to either side.",
         "A better neighbour would say that the method is measured below its best on that base, and by how much.",
         "One seed tells large misfits from none; it does not rank neighbours that are close.",
+        {
+            SUPPORTED: "the rule picks the same rate there",
+            REVERSED: "the rule picks a neighbouring rate there, or no rate passes it",
+        },
     ),
     "curves": Reading(
         "Along the training, is GCPO faster, does it end higher, or neither, per generated token and per core-second?",
