@@ -1,12 +1,16 @@
 """The rule that picks a learning rate, and the grid's registration."""
 
+from dataclasses import replace
+
 import pytest
 
 from repro.cells.experiments import get_arm, get_experiment
 from repro.cells.plan import DEVELOPMENT_SEED, plan_cells, why_not_run
 from repro.config import TaskSpec, load_profile
 from repro.errors import BadInput
+from repro.figuredata.model import FigureData, figure_head
 from repro.figuredata.rates import pick
+from repro.figures.rates import draw
 from repro.tasks.build import make_taskset
 
 RATES = get_experiment("rates")
@@ -71,3 +75,19 @@ def test_the_check_elsewhere_has_the_picked_rates_and_their_neighbours():
         model = get_arm(get_arm(few[1][1]).like).id
         own = next(cell for cell in plan_cells(profile, get_experiment("table1"), seeds=1) if cell.arm == model)
         assert own.spec["train"]["learning_rate"] == few[1][0] * profile.train["learning_rate"]
+
+
+def test_the_picture_of_a_grid_that_is_not_whole_shows_what_is_there():
+    profile, check = load_profile("micro"), get_experiment("rates_elsewhere")
+    head = replace(figure_head(profile, check, [], "make"), bases=("duo-s-hard", "duo-m"))
+    point = {"rate": 8e-4, "ours": 44.0, "low": 40.0, "high": 48.0, "lowest_seed": 44.0, "gain": 21.0, "picked": True}
+    rows = [
+        {"base": base, "method": method, "arm": f"{arm}_rate_4000", **point}
+        for base, method, arm in (
+            ("duo-s-hard", "GRPO", "grpo"),
+            ("duo-s-hard", "GVPO", "gvpo"),
+            ("duo-m", "GVPO", "gvpo"),
+        )
+    ]
+    figure = draw(FigureData(head, tuple(rows), {}, "", ()))
+    assert [len(axes.get_lines()) for axes in figure.axes] == [7, 4]  # a method: line, lowest seed, ring; then the base
