@@ -79,8 +79,9 @@ def _spreads(axes: Axes, rows: list[Row]) -> None:
                 continue
             axes.plot([row[f"{key}_low"], row[f"{key}_high"]], [place + shift] * 2, color=color, linewidth=2)
             axes.plot(row[key], place + shift, "o", color=color, markerfacecolor=face, markersize=5.5, zorder=4)
-    found = [row[key] for row in rows for key in ("spread", "spread_rescaled") if row[key] is not None]
-    ends = [row[f"{key}_high"] for row in rows for key in ("spread", "spread_rescaled") if row[key] is not None]
+    keys = ("spread", "spread_rescaled")  # of a run without any reward there is none, of a single one no interval
+    found = [row[key] for row in rows for key in keys if row[key] is not None]
+    ends = [row[f"{key}_high"] for row in rows for key in keys if row[f"{key}_high"] is not None]
     widest = 2.5 * max(*found, CONSTANT_BELOW, 0.0)  # with two seeds an interval reaches far beyond
     axes.set_xlim(0, min(widest, 1.1 * max(*ends, CONSTANT_BELOW, 0.0)))
     axes.set_yticks(range(len(rows)), [textwrap.fill(row["title"], 16) for row in rows], fontsize=7.5)

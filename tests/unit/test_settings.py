@@ -217,7 +217,7 @@ def started(tmp_path, monkeypatch):
     monkeypatch.setattr(Method, "settings", remembered(Method.settings))
     monkeypatch.setattr(packaged, "find_gguf", cache(packaged.find_gguf))
     monkeypatch.setattr(finetune, "find_gguf", packaged.find_gguf)
-    monkeypatch.setattr(make, "recipe_hash", lambda: "recipe")
+    monkeypatch.setattr(make, "recipe_hash", lambda *_: "recipe")
     monkeypatch.setattr(procedural_tasks, "load_suite", remembered(procedural_tasks.load_suite))
     monkeypatch.setattr(word_tasks, "load_suite", remembered(word_tasks.load_suite))
     monkeypatch.setattr(benchmark_tasks, "load_benchmark", remembered(benchmark_tasks.load_benchmark))
