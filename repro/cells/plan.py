@@ -78,6 +78,16 @@ def why_not_run(profile: Profile, experiment: Experiment) -> str:
     return experiment.why_not(profile)
 
 
+def check_parents(profile: Profile) -> None:
+    """Raise BadInput where what a base continues from is no text: what has to be a base's name is looked up by it."""
+    for name, ref in profile.bases.items():
+        parent = (ref.spec or {}).get("continue_from")
+        if parent is not None and not isinstance(parent, str):
+            raise BadInput(
+                f"profile {profile.name}: bases.{name}.spec.continue_from is {parent!r}; want the name of a base"
+            )
+
+
 def check_sweep(profile: Profile, experiment: Experiment) -> None:
     """Raise BadInput where the profile gives an arm of a sweep another value than the one it stands at."""
     if experiment.sweep is None:
@@ -169,6 +179,7 @@ def plan_cells(
             raise BadInput(f"base {name!r} is not in profile {profile.name!r}; its bases: {', '.join(profile.bases)}")
     for name in profile.arms:
         get_arm(name)
+    check_parents(profile)
     if reason := why_not_run(profile, experiment):
         raise BadInput(reason)
     check_sweep(profile, experiment)

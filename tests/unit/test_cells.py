@@ -149,3 +149,10 @@ def test_weights_that_come_with_the_project_cost_their_measurement_alone(monkeyp
     assert 0 < base_seconds(micro, "duo-s") < wanted / 5
     monkeypatch.setenv("BASES", "train")
     assert base_seconds(micro, "duo-s") == wanted
+
+
+@pytest.mark.parametrize("parent", ["[duo-s]", "{a: 1}", "3"])
+def test_a_base_continues_from_a_name(parent):
+    profile = load_profile("micro", [f"bases.duo-s-hard.spec.continue_from={parent}"])
+    with pytest.raises(BadInput, match=r"continue_from is .*; want the name of a base"):
+        plan_cells(profile, get_experiment("table1"))
