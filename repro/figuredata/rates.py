@@ -54,12 +54,12 @@ def measure(
                 for factor, arm in series.arms.items()
                 if measured.group(base, arm)
             }
-            chosen = pick(scores, zero / 100)
+            chosen = pick(scores, zero / 100) if len(scores) == len(series.arms) else None  # no pick among a part
             own = _own_factor(profile, base, series.arms)
             for factor, arm in series.arms.items():
                 if factor in scores:
                     rows.append(_row(profile, base, series.title, factor, arm, measured, chosen, own, zero))
-            decisions.append(_decide(statement, base, chosen, own, scores))
+            decisions.append(_decide(statement, base, chosen, own, len(series.arms), scores))
     rate = profile.train["learning_rate"]
     return make_figure(
         profile,
@@ -114,10 +114,15 @@ def _row(
 
 
 def _decide(
-    statement: Statement, base: str, chosen: float | None, own: float, scores: Mapping[float, Sequence[float]]
+    statement: Statement,
+    base: str,
+    chosen: float | None,
+    own: float,
+    rates: int,
+    scores: Mapping[float, Sequence[float]],
 ) -> Decision:
-    if not scores:
-        return decide(statement, base, NOT_TESTED, "not measured")
+    if len(scores) < rates:
+        return decide(statement, base, NOT_TESTED, f"{len(scores)} of {rates} rates measured")
     if chosen is None:
         return decide(statement, base, REVERSED, "ends below the base at every rate")
     word = SUPPORTED if np.isclose(chosen, own) else REVERSED

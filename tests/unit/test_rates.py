@@ -9,7 +9,7 @@ from repro.cells.plan import DEVELOPMENT_SEED, plan_cells, why_not_run
 from repro.config import TaskSpec, load_profile
 from repro.errors import BadInput
 from repro.figuredata.model import FigureData, figure_head
-from repro.figuredata.rates import pick
+from repro.figuredata.rates import _decide, pick
 from repro.figures.rates import draw
 from repro.tasks.build import make_taskset
 
@@ -91,3 +91,11 @@ def test_the_picture_of_a_grid_that_is_not_whole_shows_what_is_there():
     ]
     figure = draw(FigureData(head, tuple(rows), {}, "", ()))
     assert [len(axes.get_lines()) for axes in figure.axes] == [7, 4]  # a method: line, lowest seed, ring; then the base
+
+
+def test_a_part_of_the_rates_picks_nothing():
+    statement = RATES.statements[0]
+    some = {1.0: [0.3], 2.0: [0.4]}
+    assert _decide(statement, "duo-s", 2.0, 4.0, 3, some).verdict == "not tested"
+    assert _decide(statement, "duo-s", 2.0, 4.0, 2, some).verdict == "reversed"
+    assert _decide(statement, "duo-s", 4.0, 4.0, 2, some).verdict == "supported"
