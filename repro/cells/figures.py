@@ -135,7 +135,7 @@ def _costs() -> tuple[Statement, ...]:
     for arm, name in _FORMS.items():
         found += [
             Statement(
-                f"GCPO {name} costs 1.18 x GRPO, whole runs",
+                f"GCPO {name} costs 1.18 x GRPO (whole runs)",
                 "GCPO incurs a modest increase in training cost (1.18x)",
                 "consistent: the interval over seeds of the ratio of the runs' training costs holds 1.18 and excludes "
                 "1; contradicted: it excludes 1.18",
@@ -143,7 +143,7 @@ def _costs() -> tuple[Statement, ...]:
                 primary=arm == _FULL,
             ),
             Statement(
-                f"GCPO {name} costs 1.18 x GRPO, a step",
+                f"GCPO {name} costs 1.18 x GRPO (a step)",
                 "GCPO incurs a modest increase in training cost (1.18x)",
                 "the same for one step beside GRPO's on the same rollouts, interleaved in one process; interval over "
                 "rounds",

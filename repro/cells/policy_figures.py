@@ -35,11 +35,11 @@ def _code_statements() -> tuple[Statement, ...]:
     made = []
     for place, shots in enumerate(("0-shot", "5-shot")):
         made.append(
-            Statement(f"strongest, {shots}", _STRONGEST, f"{shots}: GCPO {_EACH}", f"all {_ABOVE_ALL} @{place}", True)
+            Statement(f"strongest {shots}", _STRONGEST, f"{shots}: GCPO {_EACH}", f"all {_ABOVE_ALL} @{place}", True)
         )
         made.append(
             Statement(
-                f"above the base, {shots}", _BASE_GAIN, f"{shots}: GCPO is above the untrained base",
+                f"above the base {shots}", _BASE_GAIN, f"{shots}: GCPO is above the untrained base",
                 f"all {_GCPO}>base @{place}",
             )
         )  # fmt: skip

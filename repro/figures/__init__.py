@@ -160,10 +160,9 @@ def headline(figure: Figure, table: Table1, what: str) -> None:
 
 
 def finish(figure: Figure, data: FigureData) -> None:
-    """The last step of drawing a figure's data: stamp and title, what it says and then which figure it is; laid out."""
+    """The last step of drawing a figure's data: stamp and title, what it says (else what it shows), which figure it is."""
     head = data.head
-    said = f"{data.finding} " if data.finding else ""
-    heading(figure, f"{said}({target_name(head.id)}: {head.title}, {head.profile})", head.stamp)
+    heading(figure, f"{data.finding or head.title} ({target_name(head.id)}, {head.profile})", head.stamp)
     settle(figure)
 
 

@@ -39,7 +39,7 @@ def draw(figure_data: FigureData) -> Figure:
                                 axes.axvline(row["midpoint"], color=looks["color"], linewidth=0.8, linestyle=":")
                 axes.axhline(points[0]["accuracy"], color=FAINT, linewidth=1, linestyle=(0, (3, 2)))
                 axes.set_xlabel(unit)
-            line[0].set_ylabel(f"{base}\navg@k on held-out questions, percent")
+            line[0].set_ylabel(f"{base}\navg@k, held-out questions, percent")
         handles, labels = grid[0][0].get_legend_handles_labels()
         figure.legend(
             handles, [f"{each} (dotted: its midpoint)" for each in labels], loc="outside lower center", ncols=2

@@ -35,7 +35,7 @@ def draw(figure_data: FigureData) -> Figure:
             axes.set_xscale("log")
             axes.set_xlabel("learning rate")
             axes.set_title(base)
-        panels[0].set_ylabel("avg@k on development questions, percent")
+        panels[0].set_ylabel("avg@k, development\nquestions, percent")
         handles, labels = panels[0].get_legend_handles_labels()
         note = "ring: picked by the rule; dash: the lowest seed; dashed line: base, untrained"
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), title=note)

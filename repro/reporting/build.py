@@ -35,8 +35,10 @@ def build_report(profile: Profile, experiment: Experiment, cells: list[Cell], *,
     """Build table, figure and notebook of a user's own run from its finished cells, unless nothing changed since they
     were built. A variant of the profile's run has its files in a folder of its own.
 
-    Raises BadInput for a damaged record or cells that cannot be compared, and for a figure without any finished cell.
+    Raises BadInput for a damaged record or cells that cannot be compared, for a figure without any finished cell, and
+    for a target that the profile cannot run.
     """
+    experiment = experiment.in_profile(profile)
     finished = [(cell, summary) for cell in cells if (summary := load_summary(cell)) is not None]
     summaries = [with_training(summary, cell.folder) for cell, summary in finished]
     seeds = len({cell.seed for cell in cells})
@@ -46,6 +48,7 @@ def build_report(profile: Profile, experiment: Experiment, cells: list[Cell], *,
 
 def build_published(profile: Profile, experiment: Experiment) -> Report:
     """The same for the published cells; the notebook goes to notebooks/ of the checkout."""
+    experiment = experiment.in_profile(profile)
     folder = results_dir(profile.name, "published")
     summaries = [read_json(path, "published summary") for path in sorted((folder / "cells").glob("*/summary.json"))]
     bases = experiment.bases(profile)

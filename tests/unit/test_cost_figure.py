@@ -55,10 +55,10 @@ def test_the_papers_ratio_is_read_from_its_file():
 
 def test_a_cost_of_1_18_is_consistent_and_of_2_5_contradicted():
     found = words(figure())
-    assert found["GCPO expected costs 1.18 x GRPO, whole runs"] == "consistent"
-    assert found["GCPO mc costs 1.18 x GRPO, whole runs"] == "contradicted"
-    assert found["GCPO expected costs 1.18 x GRPO, a step"] == "consistent"
-    assert found["GCPO mc costs 1.18 x GRPO, a step"] == "contradicted"
+    assert found["GCPO expected costs 1.18 x GRPO (whole runs)"] == "consistent"
+    assert found["GCPO mc costs 1.18 x GRPO (whole runs)"] == "contradicted"
+    assert found["GCPO expected costs 1.18 x GRPO (a step)"] == "consistent"
+    assert found["GCPO mc costs 1.18 x GRPO (a step)"] == "contradicted"
 
 
 def test_gain_per_cost_is_the_contrast_computed_by_hand():

@@ -158,9 +158,9 @@ def figure3(tmp_path, effects, seeds=3):
 
 def test_figure_3_tells_where_gcpo_leads_and_where_its_lead_grows(tmp_path):
     found = words(figure3(tmp_path, {"gcpo_expected": (0.12, 0.30), "gvpo": (0.2, 0.05)}))
-    assert found["strongest, 0-shot"] == "reversed"
-    assert found["strongest, 5-shot"] == "supported"
-    assert found["above the base, 0-shot"] == found["above the base, 5-shot"] == "supported"
+    assert found["strongest 0-shot"] == "reversed"
+    assert found["strongest 5-shot"] == "supported"
+    assert found["above the base 0-shot"] == found["above the base 5-shot"] == "supported"
     assert found["wider with five shots"] == "supported"
     found = words(figure3(tmp_path, {"gcpo_expected": (0.3, 0.1)}))
     assert found["wider with five shots"] == "reversed"

@@ -147,3 +147,11 @@ def test_a_finding_names_each_verdict_once_and_all_sentences_where_none_is_prima
     ]
     assert primary_words(plain) == "Supported: b; undecided: a, c"
     assert primary_words([replace(plain[0], primary=True), *plain[1:]]) == "Undecided: a"
+
+
+@pytest.mark.parametrize("name", profiles())
+def test_what_is_published_of_a_target_is_of_the_bases_that_the_target_has_in_that_profile(name):
+    for made in published(name):
+        experiment, profile = EXPERIMENTS[made.target], load_profile(name, target=made.target, all_targets=True)
+        found = made.figure.head.bases if made.figure else {row.base for row in made.table.rows}
+        assert set(found) <= set(experiment.in_profile(profile).bases(profile)), made.target
