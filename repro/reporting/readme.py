@@ -1,6 +1,7 @@
 """The generated blocks of README.md: the verdict, six rows, what is reproduced, and what the audit found."""
 
 from collections import Counter
+from collections.abc import Collection
 
 import pandas as pd
 
@@ -103,9 +104,9 @@ def six_rows(table: Table1) -> str:
         "|---|" + "---:|" * (len(head.bases) + 2),
     ]
     for arm, title in head.arms.items():
-        if arm == head.base_arm:
-            continue
         rows = [table.row(base, arm) for base in head.bases]
+        if all(row.ours and row.gain is None for row in rows):  # a base, whatever way it answers
+            continue
         gains = [signed(row.gain) if row.ours else "not run" for row in rows]
         paper = [readings(RATIO, row.printed_multiples[:1]) for row in rows]
         ours = [size(row.size).partition(" [")[0] for row in rows]
@@ -131,13 +132,18 @@ def _state(made: Published | None, built: bool) -> str:
         return "not run" if built else "not built"
     where = link(made.text, README)
     if made.table is None:
-        return f"[yes]({where})"
+        counts = {int(row.get("seeds") or made.figure.head.seeds) for row in made.figure.rows}
+        return f"[{_seeds(counts)}]({where})"
     trained = [arm for arm in made.table.arms if arm.arm != made.table.head.base_arm]
     measured = [arm for arm in trained if arm.seeds]
     if not measured:
         return "not run"
     share = "" if len(measured) == len(trained) else f", {len(measured)} of {len(trained)} rows"
-    return f"[{span([len(arm.seeds) for arm in measured], 0)} seeds]({where}){share}"
+    return f"[{_seeds({len(arm.seeds) for arm in measured})}]({where}){share}"
+
+
+def _seeds(counts: Collection[int]) -> str:
+    return "1 seed" if set(counts) == {1} else f"{span(sorted(counts), 0)} seeds"
 
 
 def audit() -> str:

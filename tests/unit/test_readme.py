@@ -191,3 +191,16 @@ def test_the_example_of_gcpo_alone_trains(tmp_path, monkeypatch):
     scope = {"__name__": "example"}
     exec(compile(example, "README.md", "exec"), scope)
     assert scope["trainer"].state.global_step == 1
+
+
+def test_the_rows_in_front_are_of_trained_methods_and_what_is_reproduced_says_with_how_many_seeds():
+    table = readme.front().table
+    rows = readme.six_rows(table).splitlines()[2:]
+    trained = [arm for arm in table.head.arms if any(table.row(base, arm).gain for base in table.head.bases)]
+    assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == [table.head.arms[arm] for arm in trained]
+    made = [each for name in profiles() for each in published(name) if each.figure]
+    for each in made:
+        counts = {int(row.get("seeds") or each.figure.head.seeds) for row in each.figure.rows}
+        words = "1 seed" if counts == {1} else f"{min(counts)} seeds" if len(counts) == 1 else (
+            f"{min(counts)} to {max(counts)} seeds")  # fmt: skip
+        assert f"[{words}]({each.text.relative_to(REPO_ROOT)})" in TEXT
