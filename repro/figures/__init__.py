@@ -160,7 +160,7 @@ def headline(figure: Figure, table: Table1, what: str) -> None:
 
 
 def finish(figure: Figure, data: FigureData) -> None:
-    """The last step of drawing a figure's data: stamp and title, what it says (else what it shows), which figure it is."""
+    """The last step of drawing a figure's data: a title of what it says (else what it shows) and which figure it is."""
     head = data.head
     heading(figure, f"{data.finding or head.title} ({target_name(head.id)}, {head.profile})", head.stamp)
     settle(figure)

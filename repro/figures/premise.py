@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from repro.bench.premise_figures import ARMS, GAP, RANK, RANK_CC, RANK_STEP
-from repro.figures import INK, bar, look_of, new_figure, style
+from repro.figures import INK, bar, heading, look_of, new_figure, style
 
 _TITLES = {RANK: "R", RANK_CC: "r_cc alone", RANK_STEP: "r_cc, steps of one number"}
 
@@ -25,10 +25,12 @@ def premise(result: Mapping[str, Any]) -> Figure:
         _bars(panels[1], [row for row in right if row[1]])
         panels[0].set_xlabel("rank correlation with the step's soundness")
         panels[1].set_xlabel("credit of sound steps with a wrong end\nminus that of a lucky end")
-        figure.suptitle(
-            f"Is a sound step credited whatever the end? ({result['base']}, {result['profile']}; 95 % intervals)",
-            x=0.01, ha="left", weight="bold", size=12,
-        )  # fmt: skip
+        measured = {name: figures[f"{RANK_CC}: {name}"] for name in ARMS if figures.get(f"{RANK_CC}: {name}")}
+        found = [f"{name} {value:.2f} [{low:.2f}, {high:.2f}]" for name, (value, low, high) in measured.items()]
+        title = (
+            f"How far r_cc alone follows a step's soundness: {', '.join(found)} ({result['base']}, {result['profile']})"
+        )
+        heading(figure, title)
     return figure
 
 
