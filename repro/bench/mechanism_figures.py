@@ -63,7 +63,11 @@ def joined(parts: list[Measured]) -> Measured:
 
 
 def figures_of(measured: Measured, seed: int) -> Figures:
-    """Every figure by name. seed: of the control that shuffles Upsilon. Wants two mixed questions."""
+    """Every figure by name. seed: of the control that shuffles Upsilon. Wants two mixed questions.
+
+    A figure that is not defined on these questions (a correlation with what does not vary, a cosine of vectors that
+    are all 0) is left out.
+    """
     correct = measured.correct[measured.mixed]
     values, again = _weights(measured, seed)
     figures = _integration(measured)
@@ -85,7 +89,7 @@ def figures_of(measured: Measured, seed: int) -> Figures:
     for a, one in enumerate(ARMS):
         for b in range(a + 1, len(ARMS)):
             figures[f"gradient cosine: {one}, {ARMS[b]}"] = gradient_cosine(gradients[a], gradients[b])
-    return figures
+    return {name: figure for name, figure in figures.items() if np.isfinite(figure).all()}
 
 
 def _weights(measured: Measured, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -109,16 +113,25 @@ def _integration(measured: Measured) -> Figures:
 
 
 def _retest(measured: Measured, added: np.ndarray, added_again: np.ndarray) -> Figures:
-    """Psi of two draws for the same candidates, and what each adds to Upsilon, [M, n]."""
+    """Psi of two draws for the same candidates, and what each adds to Upsilon, [M, n].
+
+    Where outputs of the context and of the question are the same texts, Psi is 0 and has no direction: such candidates
+    are counted, and are not part of the cosine.
+    """
     psi = [x_mean - phi_mean for x_mean, phi_mean in (measured.first, measured.second)]
     norms = [np.linalg.norm(part, axis=-1) for part in (*psi, (psi[0] + psi[1]) / 2)]
     centroid = np.linalg.norm(measured.z.mean(axis=1, keepdims=True), axis=-1)
+    products, defined = norms[0] * norms[1], (norms[0] > 0) & (norms[1] > 0)
+    cosines = (psi[0] * psi[1]).sum(axis=-1) / np.where(defined, products, 1.0)
+    sums = np.stack([cosines.sum(axis=1), defined.sum(axis=1)], axis=1)
+    cosine = interval(sums, lambda s: s[0] / s[1])
     figures = {
-        "Psi drawn twice: cosine between the draws": (psi[0] * psi[1]).sum(axis=-1) / (norms[0] * norms[1]),
+        "Psi, one draw: share of candidates where it is 0": norms[0] == 0,
         "Psi, one draw: norm over the centroid's": norms[0] / centroid,
         "Psi, mean of two draws: norm over the centroid's": norms[2] / centroid,
     }
     figures = {name: _mean(values.mean(axis=1)) for name, values in figures.items()}
+    figures["Psi drawn twice: cosine between the draws"] = cosine
     name = "what Psi adds to Upsilon, drawn twice: correlation"
     figures[f"{name}, all candidates"] = pooled(added, added_again)
     figures[f"{name}, within groups"] = within(added, added_again)
@@ -135,6 +148,8 @@ def _resampled(groups: int) -> np.ndarray:
 
 
 def _quantiles(value: float, values: np.ndarray) -> Figure:
+    if np.isnan(values).all():
+        return float(value), np.nan, np.nan
     return float(value), *(float(q) for q in np.nanquantile(values, [0.025, 0.975]))
 
 

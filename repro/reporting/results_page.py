@@ -35,6 +35,7 @@ def blocks() -> dict[str, str]:
         "bases": "\n\n".join(_bases(name) for name in names if _file(name, "bases_quality.md").exists()),
         "integration": "\n\n".join(_acceptance(name) for name in names if _file(name, "acceptance.csv").exists()),
         "estimators": "\n\n".join(_estimators(name) for name in names if _file(name, "estimators.csv").exists()),
+        "mechanism": "\n\n".join(_mechanism(name) for name in names if _bench(name, "mechanism").exists()),
     }
 
 
@@ -82,6 +83,10 @@ def _file(profile: str, name: str) -> Path:
     return results_dir(profile, "published") / "tables" / name
 
 
+def _bench(profile: str, name: str) -> Path:
+    return results_dir(profile, "published") / "bench" / f"{name}.json"
+
+
 def _rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as handle:
         return list(csv.DictReader(handle))
@@ -123,6 +128,28 @@ def _estimators(profile: str) -> str:
     picture = path.parent.parent / "figures" / "estimators.png"
     shown = f"\n\n![agreement with the literal form over cost]({link(picture, RESULTS)})" if picture.exists() else ""
     return f"Profile `{profile}`:\n\n" + "\n".join(lines) + shown
+
+
+def _mechanism(profile: str) -> str:
+    """What `bench mechanism` found on a model: its figures, the cosines of the forms' gradients folded."""
+    path = _bench(profile, "mechanism")
+    found = read_json(path, "record of the mechanism")
+    folded = [name for name in found["figures"] if name.startswith("gradient cosine")]
+    shown = [name for name in found["figures"] if name not in folded]
+    asked = f"{found['questions']} questions x {found['n']} candidates of {found['mean_length']:.0f} tokens"
+    head = (
+        f"`{found['model']}` (profile `{profile}`, [all of it]({link(path, RESULTS)})): {asked}, {found['mixed']} of the "
+        "questions with right and wrong ones; 95 % intervals over questions."
+    )
+    return "\n\n".join(
+        [head, _figures(found, shown), _folded("Cosines between the forms' gradients", _figures(found, folded))]
+    )
+
+
+def _figures(found: dict[str, Any], names: Sequence[str]) -> str:
+    values = [(name, *found["figures"][name]) for name in names]
+    lines = [f"| {name} | {value:.3f} [{low:.3f}, {high:.3f}] |" for name, value, low, high in values]
+    return "\n".join(["| figure | value [95 %] |", "|---|---:|", *lines])
 
 
 def published_cells(profile: str) -> list[dict[str, Any]]:

@@ -114,3 +114,45 @@ def test_the_command_measures_a_profile_s_questions_and_saves_the_table(
     saved = json.loads((tmp_path / "published" / "smoke" / "bench" / "mechanism.json").read_text())
     assert saved["questions"] == 5 and saved["figures"]["right"][0] == 0 and "env" in saved
     assert "n = 8, 5 questions" in capsys.readouterr().out
+
+
+def some_measured(seed: int = 3) -> mechanism_figures.Measured:
+    """Five questions with four candidates, all mixed, and features of five dimensions."""
+    draw = np.random.default_rng(seed)
+    correct = np.tile([1.0, 0.0, 0.0, 1.0], (5, 1))
+    first, second, corrected = draw.normal(size=(3, 2, 5, 4, 5)).astype(np.float32)
+    return mechanism_figures.Measured(
+        correct=correct, y_n=np.ones(5), vote=np.array([1.0, 0, 1, 1, 0]), lengths=draw.integers(3, 9, (5, 4)) * 1.0,
+        z=draw.normal(size=(5, 4, 5)).astype(np.float32), first=first, second=second, corrected=corrected,
+        after_q=-draw.random((5, 4)), after_x=-draw.random((5, 4)), sketches=draw.normal(size=(5, 4, 6)),
+    )  # fmt: skip
+
+
+def test_a_projection_that_is_zero_is_counted_and_has_no_part_in_the_cosine() -> None:
+    measured = some_measured()
+    measured.first[1, 2, 0] = measured.first[0, 2, 0]  # Step 3's mean is Step 2's
+    measured.second[1, 4, 3] = measured.second[0, 4, 3]
+    figures = mechanism_figures.figures_of(measured, seed=0)
+    psi = [(part[0] - part[1]).astype(float) for part in (measured.first, measured.second)]
+    cosines = [
+        one @ two / np.linalg.norm(one) / np.linalg.norm(two)
+        for g in range(5)
+        for i in range(4)
+        for one, two in [(psi[0][g, i], psi[1][g, i])]
+        if one.any() and two.any()
+    ]
+    assert len(cosines) == 18
+    value, low, high = figures["Psi drawn twice: cosine between the draws"]
+    assert value == pytest.approx(np.mean(cosines), abs=1e-6) and low < value < high
+    assert figures["Psi, one draw: share of candidates where it is 0"][0] == pytest.approx(1 / 20)
+
+
+def test_a_figure_that_is_not_defined_is_left_out() -> None:
+    measured = some_measured()
+    measured.first[1], measured.second[1] = measured.first[0], measured.second[0]
+    with np.errstate(all="raise", invalid="ignore"):
+        figures = mechanism_figures.figures_of(measured, seed=0)
+    assert figures["Psi, one draw: share of candidates where it is 0"] == (1.0, 1.0, 1.0)
+    assert "Psi drawn twice: cosine between the draws" not in figures
+    assert np.isfinite(list(figures.values())).all()
+    json.loads(json.dumps(figures, allow_nan=False))
