@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         encoding=args.encoding, seed=args.seed, right=right, keep=_folder(args, model),
         report=lambda text: print(text, file=sys.stderr, flush=True),
     )  # fmt: skip
-    found["cpu_seconds"] = round(time.process_time() - started, 1)
+    found["cpu_seconds_of_this_call"] = round(time.process_time() - started, 1)
     if args.save:
         save(profile, "mechanism", found)
     print(json.dumps(found, indent=1) if args.json else describe(found))

@@ -138,8 +138,8 @@ def _mechanism(profile: str) -> str:
     shown = [name for name in found["figures"] if name not in folded]
     asked = f"{found['questions']} questions x {found['n']} candidates of {found['mean_length']:.0f} tokens"
     head = (
-        f"`{found['model']}` (profile `{profile}`, [all of it]({link(path, RESULTS)})): {asked}, {found['mixed']} of the "
-        "questions with right and wrong ones; 95 % intervals over questions."
+        f"`{found['model']}` (profile `{profile}`, [all of it]({link(path, RESULTS)})): {asked}, right and wrong ones to "
+        f"{found['mixed']} of the questions; 95 % intervals over questions."
     )
     return "\n\n".join(
         [head, _figures(found, shown), _folded("Cosines between the forms' gradients", _figures(found, folded))]
