@@ -137,10 +137,8 @@ def _mechanism(profile: str) -> str:
     folded = [name for name in found["figures"] if name.startswith("gradient cosine")]
     shown = [name for name in found["figures"] if name not in folded]
     asked = f"{found['questions']} questions x {found['n']} candidates of {found['mean_length']:.0f} tokens"
-    head = (
-        f"`{found['model']}` (profile `{profile}`, [all of it]({link(path, RESULTS)})): {asked}, right and wrong ones to "
-        f"{found['mixed']} of the questions; 95 % intervals over questions."
-    )
+    where = f"`{found['model']}` (profile `{profile}`, [all of it]({link(path, RESULTS)}))"
+    head = f"{where}: {asked}, right and wrong ones to {found['mixed']} questions; 95 % intervals over questions."
     return "\n\n".join(
         [head, _figures(found, shown), _folded("Cosines between the forms' gradients", _figures(found, folded))]
     )
