@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.errors import BadInput
@@ -21,6 +22,8 @@ from repro.verbs.common import (
 from repro.verbs.launch import why_no_cluster
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from repro.cells.cell import Cell
     from repro.cells.pool import Outcome
     from repro.cells.records import Experiment
@@ -167,8 +170,21 @@ def _run_published(args: argparse.Namespace) -> int:
     outcome, cells = fill_published(targets, options_of(args))
     status = _tell(outcome, cells)
     reports = {experiment.id: build_published(profile, experiment) for profile, experiment in targets}
-    files = {name: report.files for name, report in reports.items()}
-    return show(args, files, "\n\n".join(report.text for report in reports.values())) or status
+    files: dict[str, Any] = {name: report.files for name, report in reports.items()}
+    files["pages"] = [str(path) for path in _write_pages([profile for profile, _ in targets])]
+    text = "\n\n".join(report.text for report in reports.values())
+    return show(args, files, "\n".join([text, *(f"  {path}" for path in files["pages"])])) or status
+
+
+def _write_pages(chosen: "Sequence[Profile]") -> list[Path]:
+    """What stands beside the published tables of these profiles, and the documents that show them."""
+    from repro.reporting.base_table import write_base_quality
+    from repro.reporting.documents import write_documents
+    from repro.reporting.page import write_page
+
+    own = {profile.name: profile for profile in chosen}.values()
+    files = [*(path for profile in chosen for path in write_base_quality(profile))]
+    return [*dict.fromkeys(files), *(write_page(profile, "published") for profile in own), *write_documents()]
 
 
 def _tell(outcome: "Outcome", cells: "list[Cell]") -> int:
@@ -253,16 +269,12 @@ def regrade_target(args: argparse.Namespace) -> int:
 
 
 def publish_target(args: argparse.Namespace) -> int:
-    from repro.reporting.base_table import write_base_quality
     from repro.reporting.build import build_published
-    from repro.reporting.documents import write_documents
-    from repro.reporting.page import write_page
     from repro.reporting.publish import publish
 
     profile, experiment, options = target_of(args)
     written = publish(profile, experiment, options)
     report = build_published(profile, experiment)
-    files = [*written, *report.files, *write_base_quality(profile), write_page(profile, "published")]
-    for path in (*files, *write_documents()):
+    for path in (*written, *report.files, *_write_pages([profile])):
         print(path)
     return DONE

@@ -18,7 +18,7 @@ from repro.reporting.order import BESIDE
 from repro.reporting.page import page, write_page
 from repro.reporting.published import profiles
 
-PAGES = [path for name in profiles() if (path := REPO_ROOT / "results" / "published" / name / "report.html").exists()]
+PAGES = [REPO_ROOT / "results" / "published" / name / "report.html" for name in profiles()]
 LOADS = ("src", "srcset", "poster", "data", "action", "formaction", "background", "xlink:href", "manifest")
 
 
@@ -130,3 +130,8 @@ def test_the_search_for_what_leaves_a_page_finds_it(text):
 def test_the_published_pages_leave_nothing_and_are_small(path):
     assert leaving(path.read_text(encoding="utf-8")) == []
     assert path.stat().st_size < 10 << 20
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.parent.name)
+def test_the_published_page_is_that_of_what_is_published(path):
+    assert path.read_text(encoding="utf-8") == page(load_profile(path.parent.name), "published")
