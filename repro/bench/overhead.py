@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.bench.ratios import Step, growth, ratio_row, target_rows
-from repro.cells.experiments import get_arm
+from repro.cells.records import CORRECTED
 from repro.config import Profile
 
 # ceil(kappa_row_fraction n) = n rows, Eq. 12 as printed
@@ -34,9 +34,9 @@ FORMS: dict[str, dict[str, Any]] = {
     "mc m=2 R=1 f=1": _MC,
     "mc m=2 R=1 f=1, cached_text": {**_MC, "context_encoding": "cached_text"},
     "mc m=2 R=1 f=1, shared_kv": {**_MC, "context_encoding": "shared_kv"},
-    "corrected m=2 R=1 f=1/8": get_arm("gcpo_corrected").overrides,
-    "corrected m=2 R=1 f=1/8, cached_text": {**get_arm("gcpo_corrected").overrides, "context_encoding": "cached_text"},
-    "corrected m=2 R=1 f=1/8, shared_kv": {**get_arm("gcpo_corrected").overrides, "context_encoding": "shared_kv"},
+    "corrected m=2 R=1 f=1/8": CORRECTED,
+    "corrected m=2 R=1 f=1/8, cached_text": {**CORRECTED, "context_encoding": "cached_text"},
+    "corrected m=2 R=1 f=1/8, shared_kv": {**CORRECTED, "context_encoding": "shared_kv"},
     "gc2po K<=4": {**_LINES, "max_scored_episodes": 4},
     "gc2po K=all": {**_LINES, "max_scored_episodes": None},
     "gc2po, credit alone": {**_LINES, "episodic_reward": "none"},

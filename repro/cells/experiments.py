@@ -8,6 +8,7 @@ It is written before the run. Nothing here is a result.
 from repro.cells.figures import FIGURE_ARMS, FIGURES
 from repro.cells.records import (
     CONSTANT,
+    CORRECTED,
     EXPECTED,
     NEW_TO_TRAINING,
     NO_KL,
@@ -70,19 +71,7 @@ ARMS = {
             },
             paper_method="GCPO",
         ),
-        Arm(
-            "gcpo_corrected",
-            "GCPO corrected",
-            "gcpo",
-            {
-                "estimator": "mc",
-                "num_integrated": 2,
-                "num_context_outputs": 1,
-                "phi_sampling": "resample",
-                "eq13": "mean",
-            },
-            paper_method="GCPO",
-        ),
+        Arm("gcpo_corrected", "GCPO corrected", "gcpo", CORRECTED, paper_method="GCPO"),
         # Controls: which term moves accuracy, and whether the causal part does
         Arm("grpo_rescaled", "GRPO, advantages x mean Upsilon", "gcpo", {**EXPECTED, **CONSTANT, **NO_KL}),
         Arm(

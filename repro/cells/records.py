@@ -46,6 +46,13 @@ NEW_TO_TRAINING = ("far", "reworded")  # suites of longer problems, and of the s
 EXPECTED = {"estimator": "centroid", "eq13": "p_q"}
 CONSTANT = {"upsilon_control": "constant"}
 NO_KL = {"kappa": 0.0}
+CORRECTED = {
+    "estimator": "mc",
+    "num_integrated": 2,
+    "num_context_outputs": 1,
+    "phi_sampling": "resample",
+    "eq13": "mean",
+}
 STEP_COST = "step_cost"  # the arm that measures what a step costs
 CURVE = "_curve"  # ends the name of an arm whose training is measured on the way; its cells are no table's
 CODE = "code"  # what a figure may need of a profile's suites

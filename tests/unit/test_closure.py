@@ -7,7 +7,7 @@ import pytest
 
 from repro import closure
 from repro.cells.experiments import get_arm
-from repro.cells.plan import code_roots
+from repro.cells.plan import BENCH_CODE, code_roots
 from repro.config import load_profile
 from repro.paths import REPO_ROOT
 
@@ -122,3 +122,9 @@ def test_annotations_alone_reach_nothing(copy):
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from repro import notebooks\nimport repro.paths\n"
     )
     assert closure.closure(["repro.marked"]) == ("repro.marked", "repro.paths")
+
+
+def test_the_cost_of_a_step_does_not_hang_on_the_list_of_targets():
+    assert not [
+        name for name in closure.closure(BENCH_CODE) if name.startswith(("repro.cells.experiments", "repro.cells.fig"))
+    ]
