@@ -221,6 +221,10 @@ FIGURES = (
         role=_ROLE,
         paper="A curve without data labels, axis 55 to 57, over [0, 0.5, 1, 1.4, 1.8, 2, 2.4, 2.8, 3, 3.4]; best at 2. "
         "At alpha = 0 nothing of the reward is left in the loss, and the paper's axis still starts at 55.",
+        remarks=(
+            "At alpha = 0 no reward is left in the loss, only the divergence: being above it is no evidence for the "
+            "weighting, and what the divergence alone does to the base stands in its own row.",
+        ),
         statements=(*_shape("alpha", 2.0, " above 0"), _CONTROL),
         sweep=_ALPHA,
         **_SWEEP,
@@ -248,7 +252,7 @@ FIGURES = (
         paper="Three bars without data labels, axis 54 to 58, at an alpha of its own each; called negligible.",
         statements=(
             Statement(
-                "negligible at equal alpha",
+                "the similarity does not matter at equal alpha",
                 _NEGLIGIBLE,
                 "supported if each pair at alpha = 2 is within the margin; contradicted if a pair that is not differs, "
                 "Holm-corrected over the pairs",
@@ -256,7 +260,7 @@ FIGURES = (
                 primary=True,
             ),
             Statement(
-                "negligible at equal mean Upsilon",
+                "the similarity does not matter at equal mean Upsilon",
                 _NEGLIGIBLE,
                 "the same with the two distances scaled to the mean Upsilon that the cosine has, which is what tuning "
                 "alpha for each would come to",

@@ -118,7 +118,7 @@ _SIDES = Experiment(
             "steps",
         ),
         Statement(
-            "the six are a random draw",
+            "the six are a random draw, at our rate",
             "we randomly sample a set of math reasoning problems from the benchmark datasets",
             "contradicted if six questions drawn at random would all show the story with a probability below 5 %, "
             "taken at the upper end of the story's interval",
@@ -128,7 +128,11 @@ _SIDES = Experiment(
     measure="repro.figuredata.sides:measure",
     draw="repro.figures.sides:draw",
     files=("samples.jsonl.zst",),
-    remarks=("Whether a chain integrates viewpoints, or coordinates components, no count of answers can tell.",),
+    remarks=(
+        "Whether a chain integrates viewpoints, or coordinates components, no count of answers can tell.",
+        "How likely six such questions in a row are is worked out at the rate of the models here. For the paper's own "
+        "models only the bound above can be given.",
+    ),
 )
 
 _FROM = {"": "q", **{f"_{kind}": name for kind, name in _KINDS.items()}}
@@ -145,29 +149,33 @@ _INPUTS = Experiment(
     "projected prediction is fed into a model is not stated.",
     statements=(
         Statement(
-            "GRPO: q is poorest",
+            "under GRPO q is poorest",
             "q alone leads to the poorest performance",
             "under GRPO x and the projection are each above q, Holm-corrected",
             "all grpo_x>grpo grpo_projected>grpo",
         ),
         Statement(
-            "GRPO: x is above q", "x provides moderate improvement", "under GRPO x is above q", "all grpo_x>grpo", True
+            "under GRPO x is above q",
+            "x provides moderate improvement",
+            "under GRPO x is above q",
+            "all grpo_x>grpo",
+            True,
         ),
         Statement(
-            "GRPO: the projection is best",
+            "under GRPO the projection is best",
             _PROJECTED,
             "under GRPO the projected probabilities are above q and above x, Holm-corrected",
             "all grpo_projected>grpo grpo_projected>grpo_x",
             True,
         ),
         Statement(
-            "GRPO: the projection of features is best",
+            "under GRPO the projection of features is best",
             _PROJECTED,
             "the same for the projection of features",
             "all grpo_features>grpo grpo_features>grpo_x",
         ),
         Statement(
-            "GCPO: stable",
+            "GCPO is stable over the inputs",
             "GCPO yields consistently high and stable performance across all inputs",
             "under GCPO each pair of q, x and the projection is within the margin; contradicted if one surely is not",
             f"same {_GCPO} {_GCPO}_x {_GCPO}_projected",

@@ -21,7 +21,17 @@ from repro.cells.experiments import get_arm
 from repro.cells.records import Experiment, Panel, Statement
 from repro.config import Profile
 from repro.figuredata.model import Decision, FigureData, Value, decide, make_figure
-from repro.figuredata.scores import Contrast, Named, Term, all_within, contrast, directed, measured_arms, notes
+from repro.figuredata.scores import (
+    Contrast,
+    Named,
+    Term,
+    all_within,
+    contrast,
+    directed,
+    measured_arms,
+    notes,
+    on_common_seeds,
+)
 from repro.paper import AVERAGE, load_table
 from repro.stats.verdicts import NOT_TESTED, SUPPORTED, above_each, direction_verdict
 from repro.tables.measured import Measured
@@ -35,6 +45,7 @@ def measure(
 
     cells: summaries of finished cells. Raises BadInput for cells that cannot be compared.
     """
+    cells = on_common_seeds(cells)
     measured = measured_arms(profile, experiment, cells, command)
     rows, decisions = [], []
     for base in experiment.bases(profile):

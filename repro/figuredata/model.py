@@ -183,10 +183,9 @@ def primary(decisions: Sequence[Decision]) -> list[Decision]:
 
 
 def primary_words(decisions: Sequence[Decision]) -> str:
-    """The primary verdicts as one sentence, word by word: what a figure says in its title."""
+    """The primary sentences with their verdicts, word by word: what a figure says in its title."""
     last = over_bases(primary(decisions))
-    said = {word: [each.statement for each in last if each.verdict == word] for word in _ORDER}
-    text = "; ".join(f"{word}: {', '.join(names)}" for word, names in said.items() if names)
+    text = "; ".join(f"{each.statement}: {each.verdict}" for word in _ORDER for each in last if each.verdict == word)
     return text[:1].upper() + text[1:]
 
 

@@ -27,6 +27,19 @@ def measured_arms(profile: Profile, experiment: Experiment, cells: Sequence[dict
     return Measured(rows, spec)
 
 
+def on_common_seeds(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The cells of the seeds that every arm of their base has, and all of untrained bases.
+
+    What is drawn side by side is then what the verdicts compare. Where no seed is common, all cells stay.
+    """
+    common: dict[str, set[int]] = {}
+    for base, arm in {(cell["base"], cell["arm"]) for cell in cells if cell["method"]}:
+        own = {cell["seed"] for cell in cells if (cell["base"], cell["arm"]) == (base, arm)}
+        common[base] = common.get(base, own) & own
+    kept = {base: seeds for base, seeds in common.items() if seeds}
+    return [each for each in cells if not each["method"] or each["seed"] in kept.get(each["base"], {each["seed"]})]
+
+
 def contrast(measured: Measured, base: str, terms: Sequence[Term]) -> Contrast | None:
     """Sum of weight x score over arms, on the seeds that all of these have; None without common seeds.
 
@@ -83,7 +96,7 @@ def notes(experiment: Experiment, measured: Measured, arms: Iterable[str], *said
     share = f"{100 * spec.margin:g} % of {spec.reference}'s gain over the base"
     missing = [arm for arm in dict.fromkeys(arms) if not any(measured.group(base.id, arm) for base in spec.bases)]
     return (
-        "Intervals are 95 %, over seeds, questions and samples.",
+        "Intervals are 95 %, over seeds, questions and samples; with one seed, over questions and samples alone.",
         f"Margin of equivalence: {share}" + (f" ({', '.join(margins)} points)." if margins else "."),
         *said,
         *experiment.remarks,

@@ -17,7 +17,7 @@ from repro.config import Profile
 from repro.evaluation.sides import RULE, WRONG, Pair, count_cases, examples, marked_steps, pair_up
 from repro.evaluation.store import GREEDY, SAMPLED, SAMPLES, Sample, read_samples
 from repro.figuredata.model import Decision, FigureData, Value, decide, make_figure
-from repro.figuredata.scores import measured_arms
+from repro.figuredata.scores import measured_arms, on_common_seeds
 from repro.paper import AVERAGE
 from repro.stats.verdicts import ALPHA, CONTRADICTED, NOT_TESTED, SUPPORTED, UNDECIDED, direction_verdict
 from repro.tables.measured import Measured
@@ -39,6 +39,7 @@ def measure(
     cells: summaries; folder: where their samples lie, by cell id. Raises BadInput for cells that cannot be compared, or
     whose samples are not there.
     """
+    cells = on_common_seeds(cells)
     measured = measured_arms(profile, experiment, cells, command)
     rows, decisions, shown = [], [], ()
     draw = GREEDY if profile.evaluate.greedy else SAMPLED
@@ -196,7 +197,7 @@ def _finding(rows: Sequence[dict[str, Value]]) -> str:
     for base in dict.fromkeys(row["base"] for row in rows):
         own = [row for row in rows if row["base"] == base and row["suite"] == AVERAGE]
         right, left, asked = (sum(row[key] for row in own) for key in ("right", "left", "questions"))
-        said.append(f"{base}: GCPO alone is right on {right} of {asked} questions, GRPO alone on {left}")
+        said.append(f"{base}: GCPO alone is right {right} times in {asked} pairs of answers, GRPO alone {left} times")
     return "; ".join(said)
 
 

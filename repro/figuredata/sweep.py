@@ -17,7 +17,16 @@ from repro.cells.records import Experiment, Statement
 from repro.cells.state import read_metrics
 from repro.config import Profile
 from repro.figuredata.model import Decision, FigureData, Value, decide, make_figure
-from repro.figuredata.scores import Contrast, Named, all_within, contrast, directed, measured_arms, notes
+from repro.figuredata.scores import (
+    Contrast,
+    Named,
+    all_within,
+    contrast,
+    directed,
+    measured_arms,
+    notes,
+    on_common_seeds,
+)
 from repro.paper import AVERAGE
 from repro.stats.verdicts import ALPHA, EQUIVALENT, NOT_TESTED, SUPPORTED, UNDECIDED, above_each
 from repro.tables.measured import Measured
@@ -35,6 +44,7 @@ def measure(
     cells: summaries of finished cells; folder: where their metrics lie, by cell id. Raises BadInput for cells that
     cannot be compared.
     """
+    cells = on_common_seeds(cells)
     measured = measured_arms(profile, experiment, cells, command)
     sweep, spec = experiment.sweep, measured.spec
     rows, decisions = [], []
@@ -172,7 +182,7 @@ def _best(curve: _Curve, statement: Statement) -> Decision:
     below, above = sum(lead > 0 for _, lead in leads), [str(value) for value, lead in leads if lead < 0]
     top = min(found, key=lambda each: each[1].value)
     text = f"above {below} of {len(found)} values" + (f", below {', '.join(above)}" if above else "")
-    shown = f"{text}; smallest lead {signed(top[1])} over {top[0]}"
+    shown = f"{text}; smallest difference {signed(top[1])}, to {top[0]}"
     return decide(statement, curve.base, word, shown, max(holm))
 
 

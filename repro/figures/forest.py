@@ -138,20 +138,20 @@ def _sizes(table: Table1, base: str) -> str:
     seeds = {len(table.arm(base, arm).seeds) for arm in table.head.trained} - {0}
     span = "-".join(str(number) for number in sorted({min(seeds), max(seeds)})) if seeds else "0"
     beside = f", beside {paper}" if paper else ""
-    return f"{span} seeds x {samples(table.head.k)} samples{beside}"
+    return f"{span} seed{'' if span == '1' else 's'} x {samples(table.head.k)} samples{beside}"
 
 
 def _legend(table: Table1) -> list:
     share = f"{100 * table.head.margin:g} %"
     reference = table.head.arms.get(table.head.reference, "the reference")
     hollow = {"color": INK, "marker": "o", "linewidth": 2, "markerfacecolor": "white"}
-    varied = any("markerfacecolor" in look_of(arm) for arm in table.head.arms)
+    varied = any("markerfacecolor" in look_of(arm) for arm in table.head.trained)
     return [
         Line2D([], [], color=INK, marker="o", linewidth=2, label="ours, 95 % interval; colour: the method"),
         *([Line2D([], [], **hollow, label="hollow: varied, or searched with")] if varied else []),
         Line2D([], [], color=INK, linewidth=0.9, label=f"no gain, no difference, as much as {reference}"),
         Line2D([], [], color=INK, linewidth=0.9, linestyle=":", label=f"equivalence: {share} of {reference}'s gain"),
-        Patch(color=BAND, label="too small for this row (minimum detectable gap)"),
+        Patch(color=BAND, label="minimum detectable gap, found four times in five"),
         *paper_marks(any(row.printed_multiples for row in table.rows)),
     ]
 

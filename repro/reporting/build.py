@@ -14,7 +14,7 @@ from repro.files import read_json, write_json
 from repro.paper import load_table
 from repro.paths import results_dir
 from repro.reporting.figure import build_figure
-from repro.reporting.footnotes import generation_notes, retest_notes
+from repro.reporting.footnotes import generation_notes, kappa_notes, retest_notes
 from repro.reporting.order import Order
 from repro.reporting.record import Report
 from repro.reporting.variant import PLAIN, variant_of
@@ -90,7 +90,8 @@ def _write_table(order: Order, spec: TableSpec, table_file: Path) -> None:
     folder, summaries, name = order.folder, order.summaries, order.experiment.id
     rows = [each for summary in summaries for each in answered_by(summary)]
     table = build_table1(rows, spec, load_table(order.experiment.paper_table))
-    notes = (*generation_notes(summaries), *retest_notes(summaries), *order.variant.notes())
+    said = (*generation_notes(summaries), *kappa_notes(order.profile, order.experiment.arms))
+    notes = (*said, *retest_notes(summaries), *order.variant.notes())
     if order.published and table_file.exists() and not any("training" in summary for summary in summaries):
         notes = _kept(read_table(table_file), table)
     table = replace(table, footnotes=(*table.footnotes, *notes))

@@ -10,6 +10,11 @@ from statistics import fmean
 from typing import Any
 
 from repro.cells.experiments import get_arm
+from repro.cells.plan import training_values
+from repro.config import Profile
+
+_KAPPA = 0.06  # the paper's, on every row
+_ROWS = 0.125  # kappa_row_fraction of GCPOConfig, read here without importing a trainer
 
 
 def generation_notes(summaries: Sequence[dict[str, Any]]) -> list[str]:
@@ -33,6 +38,19 @@ def generation_notes(summaries: Sequence[dict[str, Any]]) -> list[str]:
             f"{traces:.0f} traces kept, {cost:.0f} tokens per kept trace."
         )
     return notes
+
+
+def kappa_notes(profile: Profile, arms: Sequence[str]) -> list[str]:
+    """One sentence on the arms whose divergence has not the paper's weight, or is not on every row; empty without."""
+    found: dict[str, list[str]] = {}
+    for arm in map(get_arm, arms):
+        if arm.method == "gcpo":
+            values = training_values(profile, next(iter(profile.bases)), arm)
+            kappa, rows = values.get("kappa", _KAPPA), values.get("kappa_row_fraction", _ROWS)
+            if kappa and (kappa, rows) != (_KAPPA, 1.0):
+                found.setdefault(f"{kappa:g} on {100 * rows:g} % of the rows", []).append(arm.title)
+    said = "; ".join(f"{words} ({' / '.join(titles)})" for words, titles in found.items())
+    return [f"The divergence has not the paper's weight, {_KAPPA:g} on every row, but kappa = {said}."] if said else []
 
 
 def retest_notes(summaries: Sequence[dict[str, Any]]) -> list[str]:

@@ -27,7 +27,8 @@ _LOCATED = "a best value that was found here would not be that of another model"
 READINGS: Mapping[str, Reading] = {
     "table1": Reading(
         "Does GCPO train a better policy than GRPO and the other methods, from the same base, questions and number of "
-        "rollouts? GCPO stands under its forms, each against GRPO.",
+        "rollouts? GCPO stands under its forms, each against GRPO. GVPO updates four times on each rollout, as "
+        "its code does, the others once.",
         "Supported would say that the causal terms add to GRPO; equivalent or undecided, that whatever they add is "
         "smaller than the margin or than what these seeds can see; the multiple of GRPO's gain is the only size that "
         "can be held against the paper's.",
@@ -109,8 +110,9 @@ READINGS: Mapping[str, Reading] = {
     ),
     "rates": Reading(
         "Is every method trained at the learning rate that one rule, written before the grid was run, picks for it?",
-        "Supported says that the tables compare methods at their own rates; reversed, that a method is trained at a "
-        "rate that the rule would not pick.",
+        "Supported says that on this base the tables compare methods at their own rates; reversed, that a method is "
+        "trained at a rate that the rule would not pick. Forms of GCPO that are not in the grid have the rate of the "
+        "form that is; ReST-MCTS* is fine-tuned and has none.",
         "Development seeds and questions are no part of any table; the picked rates are those of this model and "
         "length of training.",
         {

@@ -119,7 +119,7 @@ def _estimators(profile: str) -> str:
     """One draw of each estimator of Upsilon against the mean of the literal form's redraws."""
     path = _file(profile, "estimators.csv")
     lines = [
-        "| estimator | rank correlation within a group | bias | variance | cosine of the gradient | cost, GRPO = 1 |",
+        "| estimator | rank correlation in a group | bias | variance | cosine of the gradient | cost of Υ, GRPO = 1 |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for row in _rows(path):
@@ -138,7 +138,9 @@ def _mechanism(profile: str) -> str:
     shown = [name for name in found["figures"] if name not in folded]
     asked = f"{found['questions']} questions x {found['n']} candidates of {found['mean_length']:.0f} tokens"
     where = f"`{found['model']}` (profile `{profile}`, [all of it]({link(path, RESULTS)}))"
-    head = f"{where}: {asked}, right and wrong ones to {found['mixed']} questions; 95 % intervals over questions."
+    head = (
+        f"{where}: {asked}; {found['mixed']} questions have right and wrong candidates; 95 % intervals over questions."
+    )
     return "\n\n".join(
         [head, _figures(found, shown), _folded("Cosines between the forms' gradients", _figures(found, folded))]
     )

@@ -24,7 +24,7 @@ _SAYS = {  # verdict -> what it says of a sentence, whatever the sentence
     CONSISTENT: "the paper's size lies in the interval",
     REVERSED: "the opposite was measured",
     CONTRADICTED: "the measurement excludes it",
-    EQUIVALENT: "the difference is smaller than the margin that was fixed beforehand",
+    EQUIVALENT: "the difference is smaller than the margin",
     UNDECIDED: "neither a difference nor its absence is shown",
     NOT_TESTED: "too little was run to say anything",
 }

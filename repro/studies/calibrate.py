@@ -16,6 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from repro.cells.experiments import get_experiment
+from repro.cells.plan import DEVELOPMENT_SEED
+from repro.config import Profile, load_profile
 from repro.errors import BadInput
 from repro.paths import results_dir
 from repro.stats.intervals import LEVEL
@@ -151,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     try:
-        cells = _read_cells(options.runs) if options.runs else []
+        cells = _read_cells(options.runs, load_profile(options.profile)) if options.runs else []
         result = run_calibration(cells, tables=options.tables, slow_tables=options.resampled, seed=options.seed)
         paths = write_calibration(result, results_dir(options.profile, "published"))
     except BadInput as error:
@@ -225,11 +228,18 @@ def _sizes(values: Sequence[int]) -> str:
     return "/".join(map(str, dict.fromkeys(values)))
 
 
-def _read_cells(folder: Path) -> list[dict]:
-    paths = sorted(folder.glob("*/summary.json"))
-    if not paths:
-        raise BadInput(f"no finished cell (summary.json) under {folder}; want a runs folder")
-    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+def _read_cells(folder: Path, profile: Profile) -> list[dict]:
+    """Summaries of Table 1's cells: those of other targets have other questions, or none."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*/summary.json"))]
+    arms = get_experiment("table1").arms
+    own = [
+        each
+        for each in found
+        if each["base"] in profile.bases and each["arm"] in arms and each["seed"] < DEVELOPMENT_SEED
+    ]
+    if not own:
+        raise BadInput(f"no finished cell of table1 (summary.json) under {folder}; want a runs folder")
+    return own
 
 
 if __name__ == "__main__":

@@ -6,10 +6,8 @@ from repro.stats.verdicts import DIRECTIONS, NOT_TESTED
 
 # How `repro.stats.over_bases` comes to its word; stands under every table.
 RULE = (
-    "Over all bases: reversed if one base says so; supported or equivalent if every base says the same of the two; not "
-    "tested if no base was run, or if those that were all say supported, or all equivalent, and one is missing, which "
-    "could change it; else undecided, also where a base is missing, because no further base could make it supported "
-    "or equivalent."
+    "Over all bases: reversed if one base says so; supported if every base does, equivalent if every base does; not "
+    "tested while a base is missing that could still change that; else undecided."
 )
 
 

@@ -65,7 +65,8 @@ def _meaning(table: Table1) -> list[str]:
     share = f"{100 * table.head.margin:g} % of {table.head.arms.get(table.head.reference, 'the reference')}'s gain"
     lines = [
         "Direction: supported, the interval of the difference lies above 0; reversed, below 0; equivalent, two "
-        f"one-sided tests at {100 * ALPHA:g} % place it within the margin, {share}, fixed in the registry. {RULE}",
+        f"one-sided tests at {100 * ALPHA:g} % place it within the margin, {share} as measured here; the share was "
+        f"fixed before the runs. {RULE}",
         "",
         "Size: contradicted, the interval excludes the paper's size in both readings; consistent, it holds one and "
         "excludes no difference; undecided, it holds both or has no bounds, or it excludes the paper's while every "

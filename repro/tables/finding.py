@@ -102,7 +102,7 @@ def overall(table: Table1) -> list[ClaimResult]:
 
 def sentences(table: Table1) -> list[str]:
     """The verdict in sentences: primary claims with their differences, their sizes beside the paper's, what GRPO and
-    the best arm gain. Markdown; empty for a table that compares nothing yet.
+    the best arm gain, where training did harm. Markdown; empty for a table that compares nothing yet.
     """
     primary = [claim for claim in overall(table) if claim.primary and claim.direction != NOT_TESTED]
     if not primary:
@@ -112,6 +112,7 @@ def sentences(table: Table1) -> list[str]:
         f"**{finding(table)}**: {'; '.join(parts)} (points of {table.head.outcome}, 95 % intervals).",
         *_sizes(table, primary),
         *_gains(table),
+        *_harm(table),
     ]
 
 
@@ -189,5 +190,36 @@ def _gains(table: Table1) -> list[str]:
             if any(r.base == base for r in rows)}  # fmt: skip
     leaders = list(dict.fromkeys(head.arms[row.arm] for row in best.values()))
     where = "on every base" if len(leaders) == 1 and len(best) > 1 else "here"
-    lead = f"the highest average {where} is that of {joined(leaders)}"
-    return [f"{head.arms[head.reference]} gains {span(reference)} points over its base; {lead}."]
+    lead = f"the highest average of a trained arm {where} is that of {joined(leaders)}"
+    text = f"{head.arms[head.reference]} gains {span(reference)} points over its base; {lead}."
+    return [" ".join([text, *_untrained(table, best)])]
+
+
+def _untrained(table: Table1, best: Mapping[str, Row]) -> list[str]:
+    """How the best trained arms stand to other ways of asking the untrained base, one sentence each."""
+    found = []
+    for arm, title in table.head.arms.items():
+        rows = [row for base in best if (row := table.row(base, arm)).ours and not row.gain]
+        if rows and arm != table.head.base_arm:
+            above = sum(row.ours.value > best[row.base].ours.value for row in rows)
+            levels = span([row.ours.value for row in rows])
+            more = f"more than every trained arm on {above} of {len(rows)} bases"
+            found.append(f'The untrained row "{title}" has {levels}, {more}.')
+    return found
+
+
+def _harm(table: Table1) -> list[str]:
+    """Suites on which the reference ends below its own base: a comparison with it there is one with a failure."""
+    head = table.head
+    found = [
+        row
+        for row in table.rows
+        if row.arm == head.reference and row.suite != AVERAGE and row.gain and row.gain.high < 0
+    ]
+    if not found:
+        return []
+    where = "; ".join(f"on {row.suite} of `{row.base}` by {signed(row.gain)}" for row in found)
+    return [
+        f"{head.arms[head.reference]} itself ends below its own base {where} points. An arm that is above it on such a "
+        "base may only have failed less."
+    ]

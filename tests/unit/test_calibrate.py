@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from repro.config import load_profile
 from repro.errors import BadInput
 from repro.studies import calibrate
 from repro.studies.calibrated import compare_methods, equivalence_rates, planted_effect, ratio_methods
@@ -125,3 +126,17 @@ def test_calibration_refuses_too_few_tables():
 def test_command_line_names_the_folder_without_cells(tmp_path, capsys):
     assert calibrate.main(["--runs", str(tmp_path)]) == 2
     assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_only_cells_of_table_1_are_calibrated_on(tmp_path):
+    own = {"base": "duo-s", "arm": "grpo", "seed": 1}
+    others = [
+        {**own, "base": "nano-code"},
+        {**own, "arm": "grpo_curve"},
+        {**own, "seed": 1000},
+        {**own, "arm": "step_cost"},
+    ]
+    for number, cell in enumerate([*others, own]):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "summary.json").write_text(json.dumps(cell))
+    assert calibrate._read_cells(tmp_path, load_profile("micro")) == [own]

@@ -4,8 +4,11 @@ import json
 
 import pytest
 
+from gcpo import GCPOConfig
 from repro.cells.training import training_record, with_training
-from repro.reporting.footnotes import generation_notes, retest_notes
+from repro.config import load_profile
+from repro.reporting import footnotes
+from repro.reporting.footnotes import generation_notes, kappa_notes, retest_notes
 
 
 @pytest.fixture
@@ -55,3 +58,11 @@ def test_the_record_holds_rewards_tokens_and_retests_and_nothing_where_nothing_w
     metrics(tmp_path / "c", [{"reward": 0.25, "upsilon/psi_retest_cosine": 0.5, "upsilon/psi_retest_correlation": 0.1}])
     assert training_record(tmp_path / "c") == {"reward": [0.25], "generated_tokens": None, "psi_retest": [[0.5, 0.1]]}
     assert training_record(tmp_path / "none") is None
+
+
+def test_a_table_says_where_the_divergence_has_not_the_papers_weight():
+    (note,) = kappa_notes(load_profile("micro"), ["base", "grpo", "gcpo_expected", "gcpo_no_kl", "gcpo_mc"])
+    assert note.endswith("kappa = 0.01 on 12.5 % of the rows (GCPO expected); 0.01 on 25 % of the rows (GCPO mc).")
+    as_printed = ["arms.gcpo_expected.kappa=0.06", "arms.gcpo_expected.kappa_row_fraction=1.0"]
+    assert not kappa_notes(load_profile("micro", as_printed), ["base", "grpo", "gcpo_expected"])
+    assert GCPOConfig.__dataclass_fields__["kappa_row_fraction"].default == footnotes._ROWS

@@ -99,9 +99,10 @@ def test_a_cell_of_several_kinds_is_a_row_for_each():
 def test_the_papers_picture_is_found_where_it_is_true(tmp_path):
     effects = {"grpo": 0.05, "grpo_x": 0.10, "grpo_projected": 0.15, "grpo_features": 0.02}
     found = words(figure6(tmp_path, effects, margin=0.6))
-    for name in ("GRPO: q is poorest", "GRPO: x is above q", "GRPO: the projection is best", "GCPO: stable"):
+    names = ("under GRPO q is poorest", "under GRPO x is above q", "under GRPO the projection is best")
+    for name in (*names, "GCPO is stable over the inputs"):
         assert found[name] == "supported", name
-    assert found["GRPO: the projection of features is best"] == "reversed"
+    assert found["under GRPO the projection of features is best"] == "reversed"
     assert found["GCPO is more robust to x than GRPO"] == "supported"
     assert found["the projection beats a vote"] != "supported"  # under GCPO both are at .10
 
@@ -110,15 +111,15 @@ def test_the_opposite_is_found_where_it_is_true(tmp_path):
     effects = {"grpo_x": 0.02, "grpo_projected": 0.05, "gcpo_expected_x": 0.0, "grpo_vote": 0.16,
                "gcpo_expected_vote": 0.16}  # fmt: skip
     found = words(figure6(tmp_path, effects))
-    assert found["GRPO: x is above q"] == found["GRPO: the projection is best"] == "reversed"
-    assert found["GCPO: stable"] == "contradicted"
+    assert found["under GRPO x is above q"] == found["under GRPO the projection is best"] == "reversed"
+    assert found["GCPO is stable over the inputs"] == "contradicted"
     assert found["x beats a vote"] == found["the projection beats a vote"] == "reversed"
 
 
 def test_equal_inputs_are_equivalent(tmp_path):
     found = words(figure6(tmp_path, {}, margin=0.6))
     assert set(found.values()) == {"equivalent", "supported"}
-    assert {name for name, word in found.items() if word == "supported"} == {"GCPO: stable"}
+    assert {name for name, word in found.items() if word == "supported"} == {"GCPO is stable over the inputs"}
 
 
 def test_what_was_not_run_is_said(tmp_path):
@@ -216,7 +217,7 @@ def test_figure_5_counts_every_question_and_shows_six_by_their_ids(tmp_path):
     (row,) = [row for row in data.rows if row["suite"] == "modten-easy"]
     assert (row["both"], row["left"], row["right"], row["neither"], row["questions"]) == (10, 3, 20, 7, 40)
     assert words(data)["the story is commoner than its mirror image"] == "supported"
-    assert data.finding == "nano-s: GCPO alone is right on 20 of 40 questions, GRPO alone on 3"
+    assert data.finding == "nano-s: GCPO alone is right 20 times in 40 pairs of answers, GRPO alone 3 times"
     assert len(data.examples) == 6
     again = figure5(tmp_path, MIXED[::-1])
     assert [each["question"] for each in again.examples] == [each["question"] for each in data.examples]
@@ -237,9 +238,11 @@ def test_figure_5_steps_and_errors(tmp_path):
     same = words(figure5(tmp_path, MIXED))
     assert same["identical step budgets"] == "supported"
     assert same["GRPO's answers hold more wrong steps"] == "undecided"
-    assert same["the six are a random draw"] == "undecided"  # half of the questions, surely below .65: .65^6 is 7 %
+    assert (
+        same["the six are a random draw, at our rate"] == "undecided"
+    )  # half of the questions, surely below .65: .65^6 is 7 %
     rare = words(figure5(tmp_path, [(b, a) for a, b in MIXED]))
-    assert rare["the six are a random draw"] == "contradicted"
+    assert rare["the six are a random draw, at our rate"] == "contradicted"
 
 
 def test_figure_5_survives_its_json_and_its_text_and_picture_show_the_answers(tmp_path):

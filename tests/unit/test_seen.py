@@ -139,14 +139,14 @@ def test_the_page_of_results_has_three_paragraphs_for_everything_that_is_publish
         assert text.count(label) == count
 
 
-def test_a_finding_names_each_verdict_once_and_all_sentences_where_none_is_primary(tmp_path):
+def test_a_finding_names_each_sentence_with_its_verdict_and_all_sentences_where_none_is_primary(tmp_path):
     decisions = a_figure(tmp_path, {}).figure.decisions
     plain = [
         replace(decisions[0], statement=name, verdict=word, primary=False)
         for name, word in (("a", "undecided"), ("b", "supported"), ("c", "undecided"))
     ]
-    assert primary_words(plain) == "Supported: b; undecided: a, c"
-    assert primary_words([replace(plain[0], primary=True), *plain[1:]]) == "Undecided: a"
+    assert primary_words(plain) == "B: supported; a: undecided; c: undecided"
+    assert primary_words([replace(plain[0], primary=True), *plain[1:]]) == "A: undecided"
 
 
 @pytest.mark.parametrize("name", profiles())

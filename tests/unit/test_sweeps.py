@@ -16,6 +16,7 @@ from repro.config import load_profile
 from repro.errors import BadInput
 from repro.figuredata import sweep
 from repro.figuredata.model import read_figure, to_csv, to_json
+from repro.figuredata.scores import on_common_seeds
 from repro.figures import sweep as pictures
 from repro.stats import Counts
 
@@ -151,7 +152,7 @@ def test_a_peak_elsewhere_is_reversed_and_names_the_value(tmp_path):
 
 def test_similarities_that_differ_contradict_negligible_and_equal_ones_support_it(tmp_path):
     differ = words(built(tmp_path, "figure4c", {"gcpo_gaussian": 0.02}))
-    assert differ["negligible at equal alpha"] == "contradicted"
+    assert differ["the similarity does not matter at equal alpha"] == "contradicted"
     equal = words(built(tmp_path, "figure4c", {}, margin=0.5))
     assert set(equal.values()) == {"supported"}
 
@@ -203,3 +204,25 @@ def test_the_picture_has_a_mark_for_every_measured_point(tmp_path, name):
     (axes,) = pictures.draw(data).axes
     drawn = sum(len(line.get_xdata()) for line in axes.lines if line.get_marker() in "osD" and line.get_zorder() == 4)
     assert drawn == sum(row["kind"] == "point" for row in data.rows)
+
+
+def test_arms_with_more_seeds_than_others_are_drawn_on_those_that_all_have(tmp_path):
+    profile, target = load_profile("micro-slips", FIGURE_SETS), EXPERIMENTS["figure4b"]
+    small = replace(target, arms=("base", "grpo", "gcpo_no_kl", "gcpo_kappa_06"))
+    cells = figure_cells(small, {}, seeds=4)
+    fewer = [cell for cell in cells if cell["arm"] != "gcpo_no_kl" or cell["seed"] in (1, 2)]
+    kept = on_common_seeds(fewer)
+    assert {(cell["arm"], cell["seed"]) for cell in kept if cell["method"]} == {
+        (arm, seed) for arm in ("grpo", "gcpo_no_kl", "gcpo_kappa_06") for seed in (1, 2)
+    }
+    assert [cell for cell in kept if not cell["method"]] == [cell for cell in cells if not cell["method"]]
+    data = sweep.measure(profile, target, fewer, tmp_path, "make reproduce-figure4b")
+    rows = {row["arm"]: row for row in data.rows}
+    assert {row["seeds"] for row in rows.values() if row["ours"] is not None and row["arm"] != "base"} == {2}
+    gap = rows["gcpo_kappa_06"]["ours"] - rows["gcpo_no_kl"]["ours"]
+    whole = sweep.measure(profile, target, kept, tmp_path, "make reproduce-figure4b")
+    assert gap == pytest.approx({row["arm"]: row for row in whole.rows}["gcpo_kappa_06"]["ours"]
+                                - {row["arm"]: row for row in whole.rows}["gcpo_no_kl"]["ours"])  # fmt: skip
+    nothing = [cell for cell in cells if cell["arm"] != "gcpo_no_kl" or cell["seed"] == 0]
+    nothing = [cell for cell in nothing if cell["arm"] != "grpo" or cell["seed"] > 0]
+    assert on_common_seeds(nothing) == nothing

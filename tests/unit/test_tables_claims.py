@@ -331,3 +331,17 @@ def test_numbers_that_were_read_in_a_copy_are_marked_and_compared_on_the_cells_t
     text = tables.to_markdown(built)
     assert "| 71.8 (second-hand) |" in text and "| 65.1 (+1.0) |" in text
     assert "GCPO 70.9, L2T 71.1, GC2PO 71.8" in text
+
+
+def test_an_untrained_row_that_no_trained_arm_reaches_is_named_and_so_is_a_reference_below_its_base():
+    table = per_base({"nano-s": 0.1, "nano-m": 0.3})
+    assert "untrained" not in " ".join(sentences(table)) and "ends below" not in " ".join(sentences(table))
+    rows = [table.row(base, "grpo") for base in ("nano-s", "nano-m")]
+    ours = [replace(rows[0].ours, value=99.0), replace(rows[1].ours, value=1.0)]
+    other = [replace(row, arm="worked", ours=own, gain=None, versus=None) for row, own in zip(rows, ours, strict=True)]
+    below = replace(table.row("nano-m", "grpo", SUITES[2]), gain=replace(rows[0].gain, value=-5.0, low=-7.0, high=-3.0))
+    kept = [row for row in table.rows if (row.base, row.arm, row.suite) != ("nano-m", "grpo", SUITES[2])]
+    head = replace(table.head, arms={**table.head.arms, "worked": "base, worked"})
+    text = sentences(replace(table, head=head, rows=(*kept, *other, below)))
+    assert 'The untrained row "base, worked" has 1.0 to 99.0, more than every trained arm on 1 of 2 bases.' in text[2]
+    assert f"on {SUITES[2]} of `nano-m` by -5.0 [-7.0, -3.0] points" in text[3]
