@@ -8,8 +8,9 @@ from repro.cells.records import RATIO
 from repro.figures import BAND, INK, bar, headline, look_of, new_figure, note, settle, style
 from repro.figures.forest import diamond, paper_marks, too_small
 from repro.tables import Table1
+from repro.tables.bases import joined
 from repro.tables.claims import ALL
-from repro.tables.finding import finding
+from repro.tables.finding import finding, span
 
 
 def is_ablation(table: Table1) -> bool:
@@ -55,6 +56,9 @@ def contrasts(table: Table1) -> Figure:
         several = len(head.bases) > 1
         names = [f"{head.arms[each.better]}\nminus {head.arms[each.worse]}" for each in rows]
         names = [f"{name}, {each.base}" if several else name for name, each in zip(names, rows, strict=True)]
+        seeds = {len(table.arm(each.base, arm).seeds) for each in rows for arm in (each.better, each.worse)} - {0}
+        count = span(sorted(seeds), 0) if seeds else "0"
+        left.set_title(f"{joined(list(head.bases))}, {count} seed{'' if count == '1' else 's'}")
         left.set_yticks(range(len(rows)), names, fontsize=8.5)
         left.set_ylim(max(len(rows), 1) - 0.4, -0.6)
         left.set_xlabel(f"difference of {head.outcome} on the average, points")

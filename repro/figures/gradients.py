@@ -13,6 +13,7 @@ from repro.figuredata.model import FigureData, Value
 from repro.figures import BAND, FAINT, INK, finish, look_of, new_figure, style
 
 Row = dict[str, Value]
+_FLOOR = 0.05  # of the mean: what lies lower leaves the picture
 
 
 def draw(figure_data: FigureData) -> Figure:
@@ -33,7 +34,10 @@ def draw(figure_data: FigureData) -> Figure:
                 _norms(axes, [row for row in own if row["arm"] == arm], look_of(arm)["color"])
                 axes.sharey(line[0])
                 axes.tick_params(labelleft=number == 0)
-            line[0].set_ylim(0, 1.25 * _highest(own))  # room for the means above the lines
+            lowest, highest = _ends(own)
+            line[0].set_yscale("log")  # one arm's spikes would flatten the others
+            line[0].set_ylim(0.8 * max(lowest, _FLOOR), 2.5 * highest)  # room for the means above the lines
+            line[0].yaxis.set_major_formatter("{x:g}")
             line[0].set_ylabel(f"{base}\nnorm over its mean")
             _spreads(line[-1], [row for row in own if row["kind"] == ARM])
         for axes, arm in zip(grid[0], arms, strict=False):
@@ -54,20 +58,22 @@ def _norms(axes: Axes, rows: list[Row], color: str) -> None:
     for seed in dict.fromkeys(row["seed"] for row in steps):
         run = [row for row in steps if row["seed"] == seed]
         mean = sum(row["norm"] for row in run) / len(run) or 1.0  # a run without any reward has no gradient
-        axes.plot([row["place"] for row in run], [row["norm"] / mean for row in run], color=color, linewidth=1)
+        drawn = [row for row in run if row["norm"] > 0]  # the scale is logarithmic
+        axes.plot([row["place"] for row in drawn], [row["norm"] / mean for row in drawn], color=color, linewidth=1)
     mean = next((row["norm"] for row in rows if row["kind"] == ARM), None)
     if mean is not None:
         axes.annotate(f"mean {mean:.2g}", (0.97, 0.96), xycoords="axes fraction", ha="right", va="top", fontsize=8,
                       color=FAINT)  # fmt: skip
 
 
-def _highest(rows: list[Row]) -> float:
-    """The highest norm over the mean of its run."""
+def _ends(rows: list[Row]) -> tuple[float, float]:
+    """The lowest norm above 0 and the highest, over the mean of their runs."""
     runs: dict[tuple[Value, Value], list[float]] = {}
     for row in rows:
         if row["kind"] == STEP:
             runs.setdefault((row["arm"], row["seed"]), []).append(row["norm"])
-    return max((max(norms) * len(norms) / sum(norms) for norms in runs.values() if sum(norms)), default=1.0)
+    scaled = [norm * len(norms) / sum(norms) for norms in runs.values() if sum(norms) for norm in norms if norm > 0]
+    return min([0.5, *scaled]), max([1.5, *scaled])
 
 
 def _spreads(axes: Axes, rows: list[Row]) -> None:

@@ -29,12 +29,14 @@ def draw(figure_data: FigureData) -> Figure:
     looks = {name: _look(number, arm) for number, (name, arm) in enumerate(series.items())}
     bases = list(dict.fromkeys(row["base"] for row in points))
     places = _places(points)
+    frame = _frame([row for row in figure_data.rows if row["ours"] is not None])
     with style():
         figure = new_figure(2.0 + 4.6 * len(bases), 4.4)
         panels = figure.subplots(1, len(bases), sharey=True, squeeze=False)[0]
         for axes, base in zip(panels, bases, strict=True):
             own = [row for row in figure_data.rows if row["base"] == base and row["ours"] is not None]
             _beside(axes, own)
+            _remark(axes, own, frame)
             for number, (name, own_look) in enumerate(looks.items()):
                 line = [row for row in own if row["kind"] == POINT and row["series"] == name]
                 _line(axes, line, places, number - (len(looks) - 1) / 2, own_look)
@@ -45,8 +47,10 @@ def draw(figure_data: FigureData) -> Figure:
                 axes.set_xlim(-0.5, len(places) - 0.5)
             axes.set_xlabel(str(points[0]["setting"]))
             axes.set_title(base)
+        panels[0].set_ylim(frame)
         panels[0].set_ylabel("avg@k, percent,\naverage of the suites")
-        figure.legend(**_legend(points, looks), loc="outside lower center", ncols=2)
+        framed = any(row["kind"] == BASE and frame[0] < (row["ours"] or 0) < frame[1] for row in figure_data.rows)
+        figure.legend(**_legend(points, looks, framed), loc="outside lower center", ncols=2)
         finish(figure, figure_data)
     return figure
 
@@ -76,6 +80,25 @@ def _beside(axes: Axes, rows: Sequence[Row]) -> None:
             axes.axvline(row["value"], color=PAPER, linewidth=1.1, linestyle=":", zorder=1)
 
 
+def _frame(rows: Sequence[Row]) -> tuple[float, float]:
+    """The ends of the axis: the curve, GRPO's interval, and a base that is not far from them."""
+    ends = [row[end] for row in rows if row["kind"] != BASE for end in ("low", "high")]
+    room = 0.08 * (max(ends) - min(ends) or 1.0)
+    near = [row["ours"] for row in rows if row["kind"] == BASE]
+    near = [value for value in near if min(ends) - 4 * room < value < max(ends) + 4 * room]
+    return min([*ends, *near]) - room, max([*ends, *near]) + room
+
+
+def _remark(axes: Axes, rows: Sequence[Row], frame: tuple[float, float]) -> None:
+    """A base outside the frame, in words at its edge."""
+    for row in rows:
+        if row["kind"] == BASE and not frame[0] < row["ours"] < frame[1]:
+            below = row["ours"] < frame[0]
+            place = {"xy": (0.01, 0.02), "va": "bottom"} if below else {"xy": (0.01, 0.98), "va": "top"}
+            text = f"base, untrained, off the scale: {row['ours']:.1f}"
+            axes.annotate(text, **place, xycoords="axes fraction", color=FAINT, fontsize=8.5)
+
+
 def _line(axes: Axes, rows: Sequence[Row], places: dict[Value, float], beside: float, looks: dict[str, str]) -> None:
     """One line of points; beside: how many widths of a mark it stands to the right of its place."""
     width = (max(places.values()) - min(places.values())) or 1.0
@@ -93,17 +116,15 @@ def _edge(looks: dict[str, str]) -> dict[str, Any]:
     return {"mew": 1.5} if "markerfacecolor" in looks else {"mec": "white", "mew": 0.7}
 
 
-def _legend(points: Sequence[Row], looks: dict[Value, dict[str, str]]) -> dict[str, list]:
+def _legend(points: Sequence[Row], looks: dict[Value, dict[str, str]], base: bool) -> dict[str, list]:
     """Handles and labels: one per kind of mark in the picture."""
     marks: list[tuple[Any, str]] = [
         (Line2D([], [], linewidth=2, markersize=6, **_edge(look), **look), f"{name}, 95 % interval")
         for name, look in looks.items()
     ]
     grpo = Patch(color=BAND), Line2D([], [], color=_GRPO, linewidth=1)
-    marks += [
-        (Line2D([], [], color=FAINT, linewidth=1, linestyle=(0, (3, 2))), "base, untrained"),
-        (grpo, "GRPO of the tables, 95 % interval"),
-    ]
+    dashes = Line2D([], [], color=FAINT, linewidth=1, linestyle=(0, (3, 2)))
+    marks += [*([(dashes, "base, untrained")] if base else []), (grpo, "GRPO of the tables, 95 % interval")]
     if any(row["paper_best"] for row in points):
         marks.append((Line2D([], [], color=PAPER, linewidth=1.1, linestyle=":"), "the paper's best"))
     if any(row["searched_first"] for row in points):
