@@ -74,24 +74,24 @@ def _meaning(table: Table1) -> list[str]:
         "such size.",
     ]
     if any(result.holm for result in table.claims):
+        lost = not_upheld(table)
         lines += [
             "",
             "Holm p: of the tests behind the verdicts, each kind corrected over the primary claims of this table; the "
-            "other claims are exploratory." + _not_upheld(table),
+            "other claims are exploratory." + (f" Not upheld by it: {'; '.join(lost)}." if lost else ""),
         ]
     return lines
 
 
-def _not_upheld(table: Table1) -> str:
-    """Names the primary verdicts that Holm's correction does not uphold."""
+def not_upheld(table: Table1) -> list[str]:
+    """The primary verdicts that Holm's correction does not uphold, e.g. `GCPO > GRPO on nano-m (supported)`."""
     tests = {SUPPORTED: "difference", REVERSED: "difference", EQUIVALENT: "equivalence", CONTRADICTED: "size"}
-    lost = [
+    return [
         f"{claim_name(result, table.head)} on {result.base} ({word})"
         for result in table.claims
         for word in (result.direction, result.size_verdict)
         if word in tests and result.holm.get(tests[word], 0.0) >= ALPHA
     ]
-    return f" Not upheld by it: {'; '.join(lost)}." if lost else ""
 
 
 def _bold(word: str | None) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from repro.stats.verdicts import CONTRADICTED, EQUIVALENT, NOT_TESTED, REVERSED, SUPPORTED, UNDECIDED
 from repro.tables.bases import joined, over_all, parts, without_verdict
+from repro.tables.claim_text import not_upheld
 from repro.tables.claims import ALL
 from repro.tables.model import AVERAGE, ClaimResult, Row, Table1
 from repro.tables.spec import RATIO
@@ -108,8 +109,10 @@ def sentences(table: Table1) -> list[str]:
     if not primary:
         return []
     parts = [_differences(table, claim) for claim in primary]
+    lost = not_upheld(table)
+    doubt = f" Holm's correction over the primary claims does not uphold: {'; '.join(lost)}." if lost else ""
     return [
-        f"**{finding(table)}**: {'; '.join(parts)} (points of {table.head.outcome}, 95 % intervals).",
+        f"**{finding(table)}**: {'; '.join(parts)} (points of {table.head.outcome}, 95 % intervals).{doubt}",
         *_sizes(table, primary),
         *_gains(table),
         *_harm(table),
