@@ -89,8 +89,10 @@ def test_the_picture_of_a_grid_that_is_not_whole_shows_what_is_there():
             ("duo-m", "GVPO", "gvpo"),
         )
     ]
-    figure = draw(FigureData(head, tuple(rows), {}, "", ()))
-    assert [len(axes.get_lines()) for axes in figure.axes] == [7, 4]  # a method: line, lowest seed, ring; then the base
+    one, two = (draw(FigureData(replace(head, seeds=seeds), tuple(rows), {}, "", ())) for seeds in (1, 2))
+    assert [len(axes.get_lines()) for axes in two.axes] == [7, 4]  # a method: line, lowest seed, ring; then the base
+    assert [len(axes.get_lines()) for axes in one.axes] == [5, 3]  # one seed is no lowest of several
+    assert [tick.get_text() for tick in one.axes[0].get_xticklabels()] == ["0.0008"]
 
 
 def test_a_part_of_the_rates_picks_nothing():
