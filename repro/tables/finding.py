@@ -105,18 +105,31 @@ def sentences(table: Table1) -> list[str]:
     """The verdict in sentences: primary claims with their differences, their sizes beside the paper's, what GRPO and
     the best arm gain, where training did harm. Markdown; empty for a table that compares nothing yet.
     """
-    primary = [claim for claim in overall(table) if claim.primary and claim.direction != NOT_TESTED]
+    primary = _compared(table)
     if not primary:
         return []
-    parts = [_differences(table, claim) for claim in primary]
-    lost = not_upheld(table)
-    doubt = f" Holm's correction over the primary claims does not uphold: {'; '.join(lost)}." if lost else ""
+    points = f"(points of {table.head.outcome}, 95 % intervals)."
     return [
-        f"**{finding(table)}**: {'; '.join(parts)} (points of {table.head.outcome}, 95 % intervals).{doubt}",
+        " ".join([f"**{finding(table)}**: {'; '.join(differences(table))} {points}", *doubts(table)]),
         *_sizes(table, primary),
         *_gains(table),
         *_harm(table),
     ]
+
+
+def _compared(table: Table1) -> list[ClaimResult]:
+    return [claim for claim in overall(table) if claim.primary and claim.direction != NOT_TESTED]
+
+
+def differences(table: Table1) -> list[str]:
+    """The differences behind the first sentence, one text per primary claim."""
+    return [_differences(table, claim) for claim in _compared(table)]
+
+
+def doubts(table: Table1) -> list[str]:
+    """Which of these verdicts Holm's correction does not uphold, in a sentence; nothing where it upholds all."""
+    lost = not_upheld(table)
+    return [f"Holm's correction over the primary claims does not uphold: {'; '.join(lost)}."] if lost else []
 
 
 def span(values: Sequence[float], digits: int = 1) -> str:
