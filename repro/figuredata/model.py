@@ -104,7 +104,7 @@ def figure_head(profile: Profile, experiment: Experiment, cells: Sequence[dict[s
         command=command,
         paper=experiment.paper,
         bases=tuple(base for base in experiment.bases(profile) if any(cell["base"] == base for cell in cells)),
-        seeds=len({cell["seed"] for cell in cells}),
+        seeds=len({cell["seed"] for cell in cells if cell.get("method")} or {cell["seed"] for cell in cells}),
         commits=tuple(sorted({cell["commit"] for cell in cells})),
         devices=tuple(sorted({str(cell["device"]) for cell in cells})),
         cells=tuple(sorted(cell["cell_id"] for cell in cells)),

@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from repro.cells.plan import DEVELOPMENT_SEED, Cell
 from repro.cells.records import Experiment
@@ -59,8 +60,16 @@ def build_published(profile: Profile, experiment: Experiment) -> Report:
         and each["base"] in bases
         and (each["seed"] >= DEVELOPMENT_SEED) == experiment.development
     ]
-    seeds = len({summary["seed"] for summary in chosen})
-    return _build(Order(profile, experiment, chosen, seeds, PLAIN, "published", True))
+    return _build(Order(profile, experiment, chosen, _seeds(chosen), PLAIN, "published", True))
+
+
+def _seeds(summaries: list[dict[str, Any]]) -> int:
+    """The seeds that every trained arm has on every base: what the command that stands under a result asks for."""
+    found: dict[tuple[str, str], set[int]] = {}
+    for each in summaries:
+        if each["method"] and "bench" not in each:
+            found.setdefault((each["base"], each["arm"]), set()).add(each["seed"])
+    return min(map(len, found.values()), default=len({each["seed"] for each in summaries}))
 
 
 def _build(order: Order) -> Report:

@@ -16,6 +16,7 @@ from repro.errors import BadInput
 from repro.files import write_json
 from repro.paths import results_dir
 from repro.reporting import publish as module
+from repro.reporting.build import _seeds
 from repro.reporting.coverage import Coverage, count, take_over
 from repro.reporting.publish import fill_published, publish
 
@@ -170,3 +171,10 @@ def test_a_cell_is_published_with_what_any_figure_reads_of_it_whichever_target_i
     do(profile)  # Table 1 reads no metrics; Figures 4 and 7 read those of the same cells
     for cell in planned(profile):
         assert (results_dir(profile.name, "published") / "cells" / cell.id / "metrics.jsonl").exists()
+
+
+def test_the_command_under_a_published_result_asks_for_the_seeds_that_every_trained_arm_has():
+    cells = [{"base": "b", "arm": arm, "method": method, "seed": seed} for arm, method, seeds in
+             (("base", None, 7), ("grpo", "grpo", 5), ("gvpo", "gvpo", 3)) for seed in range(seeds)]  # fmt: skip
+    assert _seeds([*cells, {"base": "b", "arm": "step_cost", "method": "bench", "bench": {}, "seed": 0}]) == 3
+    assert _seeds(cells[:7]) == 7 and _seeds([]) == 0
