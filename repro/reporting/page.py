@@ -27,7 +27,7 @@ from repro.reporting.published import Published, published
 from repro.reporting.results_page import cell_seconds, read_cell
 from repro.tables import Table1, headline_markdown, to_markdown
 from repro.tables.claims import ALL
-from repro.tables.finding import finding, overall, sentences
+from repro.tables.finding import doubts, finding, overall, sentences
 from repro.tables.words import signed, target_name
 
 NAME = "report.html"
@@ -80,7 +80,7 @@ def page(profile: Profile, kind: str) -> str:
         whose=_WHOSE[kind],
         sections=sections,
         beside_title=BESIDE_TITLE,
-        sentences=_list(sentences(first.table)[1:]) if first else "",
+        sentences=_list([*doubts(first.table), *sentences(first.table)[1:]]) if first else "",
         scope=_STAND_INS if first and first.table.head.stand_in else "",
         picture=next((section["pictures"][0] for section in sections if section["pictures"]), None),
         claims=[row for each in made for row in _claims(each)],
