@@ -57,7 +57,7 @@ help: ## this list
 	@echo "  reproduce-rates    one learning-rate grid for every method  smoke 3 min, micro 15 min"
 	@echo "  reproduce-rates_elsewhere  those rates on the other bases   smoke none, micro 20 min"
 	@echo "  reproduce-curves   held-out accuracy over compute           smoke 2 min, micro 4 min"
-	@echo "  reproduce-all      every table and figure that is built     smoke 10 min, micro 100 min"
+	@echo "  reproduce-all      every table and figure that is built     smoke 5 min, micro 100 min"
 	@echo "                     (less than the sum: a cell that several of them need is run once and counted once)"
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
 	@echo

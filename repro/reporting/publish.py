@@ -3,6 +3,7 @@
 import csv
 import os
 import shutil
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -75,8 +76,17 @@ def fill_published(targets: Sequence[tuple[Profile, Experiment]], options: Optio
     return together(outcomes), list(cells.values())
 
 
+def _changed_code() -> bool:
+    """Whether git sees changes of more than documents: those are what publishing itself brings up to date."""
+    where = ("gcpo", "repro", "pyproject.toml", ":(exclude)*.md")
+    found = subprocess.run(
+        ["git", "-C", str(REPO_ROOT), "status", "--porcelain", "--", *where], capture_output=True, text=True, check=True
+    )
+    return bool(found.stdout)
+
+
 def _check_clean() -> None:
-    if provenance()["dirty"]:
+    if provenance()["dirty"] and _changed_code():
         raise BadInput("the tree has uncommitted changes under gcpo/ or repro/; commit them, run again, then publish")
 
 

@@ -177,14 +177,16 @@ def _run_published(args: argparse.Namespace) -> int:
 
 
 def _write_pages(chosen: "Sequence[Profile]") -> list[Path]:
-    """What stands beside the published tables of these profiles, and the documents that show them."""
+    """What stands beside the published tables of these profiles.
+
+    Documents are not among them: one lies in repro/, and cells that a next run makes would be of a changed tree.
+    """
     from repro.reporting.base_table import write_base_quality
-    from repro.reporting.documents import write_documents
     from repro.reporting.page import write_page
 
     own = {profile.name: profile for profile in chosen}.values()
     files = [*(path for profile in chosen for path in write_base_quality(profile))]
-    return [*dict.fromkeys(files), *(write_page(profile, "published") for profile in own), *write_documents()]
+    return [*dict.fromkeys(files), *(write_page(profile, "published") for profile in own)]
 
 
 def _tell(outcome: "Outcome", cells: "list[Cell]") -> int:
@@ -270,11 +272,12 @@ def regrade_target(args: argparse.Namespace) -> int:
 
 def publish_target(args: argparse.Namespace) -> int:
     from repro.reporting.build import build_published
+    from repro.reporting.documents import write_documents
     from repro.reporting.publish import publish
 
     profile, experiment, options = target_of(args)
     written = publish(profile, experiment, options)
     report = build_published(profile, experiment)
-    for path in (*written, *report.files, *_write_pages([profile])):
+    for path in (*written, *report.files, *_write_pages([profile]), *write_documents()):
         print(path)
     return DONE

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import subprocess
 
 import pytest
 
@@ -102,7 +103,7 @@ def test_a_cell_that_two_tables_share_keeps_the_table_it_was_published_for(tree)
     assert {ledger()[cell]["target"] for cell in shared} == {"table1"}
 
 
-def test_dirty_trees_dirty_cells_and_empty_runs_are_refused(tree):
+def test_dirty_trees_dirty_cells_and_empty_runs_are_refused(tree, monkeypatch):
     profile = load_profile("micro")
     with pytest.raises(BadInput, match="no finished cell"):
         do(profile)
@@ -110,6 +111,7 @@ def test_dirty_trees_dirty_cells_and_empty_runs_are_refused(tree):
     with pytest.raises(BadInput, match="made by a dirty tree"):
         do(profile)
     tree["dirty"] = True
+    monkeypatch.setattr(module, "_changed_code", lambda: True)
     with pytest.raises(BadInput, match="uncommitted changes"):
         do(profile)
 
@@ -178,3 +180,18 @@ def test_the_command_under_a_published_result_asks_for_the_seeds_that_every_trai
              (("base", None, 7), ("grpo", "grpo", 5), ("gvpo", "gvpo", 3)) for seed in range(seeds)]  # fmt: skip
     assert _seeds([*cells, {"base": "b", "arm": "step_cost", "method": "bench", "bench": {}, "seed": 0}]) == 3
     assert _seeds(cells[:7]) == 7 and _seeds([]) == 0
+
+
+def test_documents_that_publishing_wrote_do_not_stop_the_next_target_and_code_does(tree, monkeypatch, tmp_path):
+    (tmp_path / "repro").mkdir()
+    for name in ("README.md", "code.py"):
+        (tmp_path / "repro" / name).write_text("old")
+    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=b", "commit", "-qm", "c"]):
+        subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
+    monkeypatch.setattr(module, "REPO_ROOT", tmp_path)
+    tree["dirty"] = True
+    (tmp_path / "repro" / "README.md").write_text("new")
+    module._check_clean()
+    (tmp_path / "repro" / "code.py").write_text("new")
+    with pytest.raises(BadInput, match="uncommitted changes"):
+        module._check_clean()
