@@ -1,5 +1,6 @@
 """Which cells an experiment needs, with their resolved specifications: profile values, arm, seed, code, lock file."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from repro.cells.bases import base_identity, lineage, recipe_module
@@ -76,6 +77,15 @@ def why_not_run(profile: Profile, experiment: Experiment) -> str:
     if experiment.development and profile.tasks.kind != "procedural":
         return f"{experiment.id} needs development questions, which tasks of kind {profile.tasks.kind!r} do not have"
     return experiment.why_not(profile)
+
+
+def is_cell_of(profile: Profile, experiment: Experiment, summary: Mapping[str, Any]) -> bool:
+    """Whether a finished cell, by its summary, is one that the experiment compares: its bases, arms, kind of seeds."""
+    return (
+        summary["arm"] in experiment.arms
+        and summary["base"] in experiment.bases(profile)
+        and (summary["seed"] >= DEVELOPMENT_SEED) == experiment.development
+    )
 
 
 def check_parents(profile: Profile) -> None:

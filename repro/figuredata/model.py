@@ -94,6 +94,15 @@ class FigureData:
         raise BadInput(f"figure {self.head.id} decides nothing called {statement!r} on {base!r}")
 
 
+def trained_seeds(summaries: Sequence[dict[str, Any]]) -> dict[tuple[str, str], set[int]]:
+    """(base, arm) -> its seeds, of arms that are no untrained base and no measurement of cost."""
+    found: dict[tuple[str, str], set[int]] = {}
+    for each in summaries:
+        if each.get("method") and "bench" not in each:
+            found.setdefault((each["base"], each["arm"]), set()).add(each["seed"])
+    return found
+
+
 def figure_head(profile: Profile, experiment: Experiment, cells: Sequence[dict[str, Any]], command: str) -> FigureHead:
     """The head of a figure from its finished cells' summaries."""
     return FigureHead(
@@ -104,7 +113,7 @@ def figure_head(profile: Profile, experiment: Experiment, cells: Sequence[dict[s
         command=command,
         paper=experiment.paper,
         bases=tuple(base for base in experiment.bases(profile) if any(cell["base"] == base for cell in cells)),
-        seeds=len({cell["seed"] for cell in cells if cell.get("method")} or {cell["seed"] for cell in cells}),
+        seeds=len(set().union(*trained_seeds(cells).values()) or {cell["seed"] for cell in cells}),
         commits=tuple(sorted({cell["commit"] for cell in cells})),
         devices=tuple(sorted({str(cell["device"]) for cell in cells})),
         cells=tuple(sorted(cell["cell_id"] for cell in cells)),

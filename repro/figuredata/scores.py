@@ -6,7 +6,7 @@ from typing import Any
 from repro import stats
 from repro.cells.records import Experiment, Statement
 from repro.config import Profile
-from repro.figuredata.model import Decision, decide
+from repro.figuredata.model import Decision, decide, trained_seeds
 from repro.stats.verdicts import ALPHA, CONTRADICTED, NOT_TESTED, SUPPORTED, UNDECIDED, direction_verdict
 from repro.tables import answered_by, check_cells, table_spec
 from repro.tables.measured import Measured
@@ -33,8 +33,7 @@ def on_common_seeds(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     What is drawn side by side is then what the verdicts compare. Where no seed is common, all cells stay.
     """
     common: dict[str, set[int]] = {}
-    for base, arm in {(cell["base"], cell["arm"]) for cell in cells if cell["method"]}:
-        own = {cell["seed"] for cell in cells if (cell["base"], cell["arm"]) == (base, arm)}
+    for (base, _), own in trained_seeds(cells).items():
         common[base] = common.get(base, own) & own
     kept = {base: seeds for base, seeds in common.items() if seeds}
     return [each for each in cells if not each["method"] or each["seed"] in kept.get(each["base"], {each["seed"]})]

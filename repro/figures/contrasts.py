@@ -10,7 +10,7 @@ from repro.figures.forest import diamond, paper_marks, too_small
 from repro.tables import Table1
 from repro.tables.bases import joined
 from repro.tables.claims import ALL
-from repro.tables.finding import finding, span
+from repro.tables.finding import finding, seeds_in_words
 
 
 def is_ablation(table: Table1) -> bool:
@@ -57,8 +57,7 @@ def contrasts(table: Table1) -> Figure:
         names = [f"{head.arms[each.better]}\nminus {head.arms[each.worse]}" for each in rows]
         names = [f"{name}, {each.base}" if several else name for name, each in zip(names, rows, strict=True)]
         seeds = {len(table.arm(each.base, arm).seeds) for each in rows for arm in (each.better, each.worse)} - {0}
-        count = span(sorted(seeds), 0) if seeds else "0"
-        left.set_title(f"{joined(list(head.bases))}, {count} seed{'' if count == '1' else 's'}")
+        left.set_title(f"{joined(list(head.bases))}, {seeds_in_words(seeds or {0})}")
         left.set_yticks(range(len(rows)), names, fontsize=8.5)
         left.set_ylim(max(len(rows), 1) - 0.4, -0.6)
         left.set_xlabel(f"difference of {head.outcome} on the average, points")

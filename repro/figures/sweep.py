@@ -29,14 +29,16 @@ def draw(figure_data: FigureData) -> Figure:
     looks = {name: _look(number, arm) for number, (name, arm) in enumerate(series.items())}
     bases = list(dict.fromkeys(row["base"] for row in points))
     places = _places(points)
-    frame = _frame([row for row in figure_data.rows if row["ours"] is not None])
+    measured = [row for row in figure_data.rows if row["ours"] is not None]
+    frame = _frame(measured)
+    outside = [row for row in measured if row["kind"] == BASE and not frame[0] < row["ours"] < frame[1]]
     with style():
         figure = new_figure(2.0 + 4.6 * len(bases), 4.4)
         panels = figure.subplots(1, len(bases), sharey=True, squeeze=False)[0]
         for axes, base in zip(panels, bases, strict=True):
-            own = [row for row in figure_data.rows if row["base"] == base and row["ours"] is not None]
+            own = [row for row in measured if row["base"] == base]
             _beside(axes, own)
-            _remark(axes, own, frame)
+            _remark(axes, [row for row in outside if row["base"] == base], frame)
             for number, (name, own_look) in enumerate(looks.items()):
                 line = [row for row in own if row["kind"] == POINT and row["series"] == name]
                 _line(axes, line, places, number - (len(looks) - 1) / 2, own_look)
@@ -49,7 +51,7 @@ def draw(figure_data: FigureData) -> Figure:
             axes.set_title(base)
         panels[0].set_ylim(frame)
         panels[0].set_ylabel("avg@k, percent,\naverage of the suites")
-        framed = any(row["kind"] == BASE and frame[0] < (row["ours"] or 0) < frame[1] for row in figure_data.rows)
+        framed = any(row["kind"] == BASE and row not in outside for row in measured)
         figure.legend(**_legend(points, looks, framed), loc="outside lower center", ncols=2)
         finish(figure, figure_data)
     return figure
@@ -82,7 +84,8 @@ def _beside(axes: Axes, rows: Sequence[Row]) -> None:
 
 def _frame(rows: Sequence[Row]) -> tuple[float, float]:
     """The ends of the axis: the curve, GRPO's interval, and a base that is not far from them."""
-    ends = [row[end] for row in rows if row["kind"] != BASE for end in ("low", "high")]
+    drawn = [row for row in rows if row["kind"] != BASE] or rows  # a base alone frames itself
+    ends = [row[end] for row in drawn for end in ("low", "high")] or [0.0, 100.0]
     room = 0.08 * (max(ends) - min(ends) or 1.0)
     near = [row["ours"] for row in rows if row["kind"] == BASE]
     near = [value for value in near if min(ends) - 4 * room < value < max(ends) + 4 * room]
@@ -90,13 +93,12 @@ def _frame(rows: Sequence[Row]) -> tuple[float, float]:
 
 
 def _remark(axes: Axes, rows: Sequence[Row], frame: tuple[float, float]) -> None:
-    """A base outside the frame, in words at its edge."""
+    """Bases outside the frame, in words at its edge."""
     for row in rows:
-        if row["kind"] == BASE and not frame[0] < row["ours"] < frame[1]:
-            below = row["ours"] < frame[0]
-            place = {"xy": (0.01, 0.02), "va": "bottom"} if below else {"xy": (0.01, 0.98), "va": "top"}
-            text = f"base, untrained, off the scale: {row['ours']:.1f}"
-            axes.annotate(text, **place, xycoords="axes fraction", color=FAINT, fontsize=8.5)
+        below = row["ours"] < frame[0]
+        place = {"xy": (0.01, 0.02), "va": "bottom"} if below else {"xy": (0.01, 0.98), "va": "top"}
+        text = f"base, untrained, off the scale: {row['ours']:.1f}"
+        axes.annotate(text, **place, xycoords="axes fraction", color=FAINT, fontsize=8.5)
 
 
 def _line(axes: Axes, rows: Sequence[Row], places: dict[Value, float], beside: float, looks: dict[str, str]) -> None:

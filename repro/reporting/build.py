@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from repro.cells.plan import DEVELOPMENT_SEED, Cell
+from repro.cells.plan import Cell, is_cell_of
 from repro.cells.records import Experiment
 from repro.cells.state import load_summary
 from repro.cells.training import with_training
 from repro.config import Profile
+from repro.figuredata.model import trained_seeds
 from repro.files import read_json, write_json
 from repro.paper import load_table
 from repro.paths import results_dir
@@ -52,24 +53,14 @@ def build_published(profile: Profile, experiment: Experiment) -> Report:
     experiment = experiment.in_profile(profile)
     folder = results_dir(profile.name, "published")
     summaries = [read_json(path, "published summary") for path in sorted((folder / "cells").glob("*/summary.json"))]
-    bases = experiment.bases(profile)
-    chosen = [
-        each
-        for each in summaries
-        if each["arm"] in experiment.arms
-        and each["base"] in bases
-        and (each["seed"] >= DEVELOPMENT_SEED) == experiment.development
-    ]
+    chosen = [each for each in summaries if is_cell_of(profile, experiment, each)]
     return _build(Order(profile, experiment, chosen, _seeds(chosen), PLAIN, "published", True))
 
 
 def _seeds(summaries: list[dict[str, Any]]) -> int:
     """The seeds that every trained arm has on every base: what the command that stands under a result asks for."""
-    found: dict[tuple[str, str], set[int]] = {}
-    for each in summaries:
-        if each["method"] and "bench" not in each:
-            found.setdefault((each["base"], each["arm"]), set()).add(each["seed"])
-    return min(map(len, found.values()), default=len({each["seed"] for each in summaries}))
+    found = trained_seeds(summaries).values()
+    return min(map(len, found), default=len({each["seed"] for each in summaries}))
 
 
 def _build(order: Order) -> Report:

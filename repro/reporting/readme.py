@@ -1,7 +1,6 @@
 """The generated blocks of README.md: the verdict, six rows, what is reproduced, and what the audit found."""
 
 from collections import Counter
-from collections.abc import Collection
 
 import pandas as pd
 
@@ -14,7 +13,7 @@ from repro.paths import REPO_ROOT
 from repro.reporting.published import DEFAULT, Published, link, profiles, published, stamp
 from repro.stats.verdicts import NOT_TESTED
 from repro.tables import Table1
-from repro.tables.finding import by_base, differences, doubts, finding, overall, sentences, span
+from repro.tables.finding import by_base, differences, doubts, finding, overall, seeds_in_words, sentences, span
 from repro.tables.spec import RATIO
 from repro.tables.words import NOTHING, readings, signed, size, target_name
 
@@ -137,17 +136,13 @@ def _state(made: Published | None, built: bool) -> str:
     where = link(made.text, README)
     if made.table is None:
         counts = {int(row.get("seeds") or made.figure.head.seeds) for row in made.figure.rows}
-        return f"[{_seeds(counts)}]({where})"
+        return f"[{seeds_in_words(counts)}]({where})"
     trained = [arm for arm in made.table.arms if arm.arm != made.table.head.base_arm]
     measured = [arm for arm in trained if arm.seeds]
     if not measured:
         return "not run"
     share = "" if len(measured) == len(trained) else f", {len(measured)} of {len(trained)} rows"
-    return f"[{_seeds({len(arm.seeds) for arm in measured})}]({where}){share}"
-
-
-def _seeds(counts: Collection[int]) -> str:
-    return "1 seed" if set(counts) == {1} else f"{span(sorted(counts), 0)} seeds"
+    return f"[{seeds_in_words({len(arm.seeds) for arm in measured})}]({where}){share}"
 
 
 def audit() -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.cells.experiments import get_experiment
-from repro.cells.plan import DEVELOPMENT_SEED
+from repro.cells.plan import is_cell_of
 from repro.config import Profile, load_profile
 from repro.errors import BadInput
 from repro.paths import results_dir
@@ -231,12 +231,7 @@ def _sizes(values: Sequence[int]) -> str:
 def _read_cells(folder: Path, profile: Profile) -> list[dict]:
     """Summaries of Table 1's cells: those of other targets have other questions, or none."""
     found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*/summary.json"))]
-    arms = get_experiment("table1").arms
-    own = [
-        each
-        for each in found
-        if each["base"] in profile.bases and each["arm"] in arms and each["seed"] < DEVELOPMENT_SEED
-    ]
+    own = [each for each in found if is_cell_of(profile, get_experiment("table1"), each)]
     if not own:
         raise BadInput(f"no finished cell of table1 (summary.json) under {folder}; want a runs folder")
     return own

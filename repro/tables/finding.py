@@ -3,7 +3,7 @@
 Every word follows from the verdicts of the table's claims, and every number is one of its estimates. Pure.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from repro.stats.verdicts import CONTRADICTED, EQUIVALENT, NOT_TESTED, REVERSED, SUPPORTED, UNDECIDED
 from repro.tables.bases import joined, over_all, parts, without_verdict
@@ -136,6 +136,11 @@ def span(values: Sequence[float], digits: int = 1) -> str:
     """`1.2`, or `1.2 to 3.4`."""
     low, high = f"{min(values):.{digits}f}", f"{max(values):.{digits}f}"
     return low if low == high else f"{low} to {high}"
+
+
+def seeds_in_words(counts: Collection[int]) -> str:
+    """`1 seed`, `5 seeds`, `2 to 5 seeds`."""
+    return "1 seed" if set(counts) == {1} else f"{span(sorted(counts), 0)} seeds"
 
 
 def gain_row(table: Table1, base: str, arm: str) -> Row | None:

@@ -185,8 +185,8 @@ def _write_pages(chosen: "Sequence[Profile]") -> list[Path]:
     from repro.reporting.page import write_page
 
     own = {profile.name: profile for profile in chosen}.values()
-    files = [*(path for profile in chosen for path in write_base_quality(profile))]
-    return [*dict.fromkeys(files), *(write_page(profile, "published") for profile in own)]
+    tables = {path for profile in chosen for path in write_base_quality(profile)}
+    return [*sorted(tables), *(write_page(profile, "published") for profile in own)]
 
 
 def _tell(outcome: "Outcome", cells: "list[Cell]") -> int:

@@ -226,3 +226,12 @@ def test_arms_with_more_seeds_than_others_are_drawn_on_those_that_all_have(tmp_p
     nothing = [cell for cell in cells if cell["arm"] != "gcpo_no_kl" or cell["seed"] == 0]
     nothing = [cell for cell in nothing if cell["arm"] != "grpo" or cell["seed"] > 0]
     assert on_common_seeds(nothing) == nothing
+
+
+def test_a_curve_of_which_only_the_base_was_measured_is_drawn_round_it(tmp_path):
+    profile, target = load_profile("micro-slips", FIGURE_SETS), EXPERIMENTS["figure4b"]
+    cells = [cell for cell in figure_cells(target, {}, seeds=2) if cell["arm"] == "base"]
+    data = sweep.measure(profile, target, cells, tmp_path, "make reproduce-figure4b")
+    (row,) = [row for row in data.rows if row["ours"] is not None]
+    low, high = pictures.draw(data).axes[0].get_ylim()
+    assert low < row["ours"] < high
