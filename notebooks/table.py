@@ -19,7 +19,7 @@ from repro.figures.premise import premise as picture_of_premise
 from repro.paths import results_dir
 from repro.reporting.order import BESIDE, BESIDE_TITLE
 from repro.tables.claim_text import claims_markdown
-from repro.tables.finding import finding, question, sentences
+from repro.tables.finding import finding, question, verdict_list
 
 folder = results_dir(PROFILE, KIND)
 table = tables.read_table(folder / "tables" / f"{TARGET}.json")
@@ -30,7 +30,7 @@ ablation = is_ablation(table)
 display(Image(figures.png(contrasts(table) if ablation else pictures.gains(table))))
 
 # %%
-said = "\n".join(f"- {sentence}" for sentence in sentences(table))
+said = "\n".join(verdict_list(table))
 display(Markdown(f"## What it says\n\n{said}\n\n{tables.headline_markdown(table)}"))
 
 # %%

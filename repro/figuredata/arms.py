@@ -137,10 +137,10 @@ def _all(about: _About, statement: Statement) -> Decision:
     """Several differences, each above 0."""
     suite = about.suite(statement.test)
     pairs = [word.split(">") for word in statement.test.split()[1:] if ">" in word]
-    found = _named(about, ((f"{better} - {worse}", better, worse) for better, worse in pairs), suite)
+    found = _named(about, ((_minus(better, worse), better, worse) for better, worse in pairs), suite)
     if not found:
         return decide(statement, about.base, NOT_TESTED, "not measured")
-    text = ", ".join(f"{name} {signed(estimate)}" for name, estimate, _ in found)
+    text = "; ".join(f"{name} {signed(estimate)}" for name, estimate, _ in found)
     if len(pairs) == 1:
         ((_, estimate, p),) = found
         return decide(statement, about.base, direction_verdict(estimate.low, estimate.high, p), text, estimate.p)
@@ -149,6 +149,10 @@ def _all(about: _About, statement: Statement) -> Decision:
     if word == SUPPORTED and len(found) < len(pairs):
         word = NOT_TESTED
     return decide(statement, about.base, word, text, max(stats.holm(p_values)))
+
+
+def _minus(one: str, other: str) -> str:
+    return f"{get_arm(one).title} minus {get_arm(other).title}"
 
 
 def _named(about: _About, pairs: Iterable[tuple[str, str, str]], suite: str) -> list[Named]:
@@ -160,7 +164,7 @@ def _named(about: _About, pairs: Iterable[tuple[str, str, str]], suite: str) -> 
 def _same(about: _About, statement: Statement) -> Decision:
     """Each pair of arms within the margin."""
     arms = [word for word in statement.test.split()[1:] if not word.startswith("@")]
-    pairs = ((f"{one} - {other}", one, other) for one, other in itertools.combinations(arms, 2))
+    pairs = ((_minus(one, other), one, other) for one, other in itertools.combinations(arms, 2))
     return all_within(statement, about.base, _named(about, pairs, about.suite(statement.test)))
 
 

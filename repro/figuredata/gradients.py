@@ -21,6 +21,7 @@ from repro.config import Profile
 from repro.errors import BadInput
 from repro.figuredata.model import FigureData, Value, decide, make_figure
 from repro.stats import Steadiness
+from repro.stats.steadiness import OVER_SEEDS
 from repro.stats.verdicts import (
     ALPHA,
     CONTRADICTED,
@@ -208,7 +209,8 @@ def _below(found: Steadiness | None, what: str, below: str, above: str) -> _Foun
     if found is None:
         return NOT_TESTED, "the norm of a run never moves", None
     word = below if found.high < CONSTANT_BELOW else above if found.low > CONSTANT_BELOW else UNDECIDED
-    return word, f"{what} {_interval(found)} of the mean ({found.covers})", None
+    alone = "" if found.covers == OVER_SEEDS else f" ({found.covers})"
+    return word, f"{what} {_interval(found)} of the mean{alone}", None
 
 
 def _scale(arms: _Arms, margin: float, ours: str) -> _Found:
@@ -228,7 +230,7 @@ def _scale(arms: _Arms, margin: float, ours: str) -> _Found:
 
 
 def _interval(found: Steadiness) -> str:
-    return f"{found.value:.3g} [{found.low:.3g}, {found.high:.3g}]"
+    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
 
 
 _TESTS: dict[str, Callable[..., _Found]] = {

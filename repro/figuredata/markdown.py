@@ -5,17 +5,16 @@ import pandas as pd
 from repro.evaluation.sides import examples_markdown
 from repro.figuredata.model import ALL, Decision, FigureData, Value
 from repro.paper.findings import markdown_table
-from repro.tables.words import NOTHING
+from repro.tables.words import NOTHING, target_name
 
 
 def to_markdown(figure: FigureData) -> str:
     """The whole text of a figure, a section each."""
     head = figure.head
-    name = head.id.removeprefix("figure")
     commits = ", ".join(commit[:10] for commit in head.commits) + (" with uncommitted changes" if head.dirty else "")
     provenance = f"{len(head.cells)} cells, {head.seeds} seeds; device {', '.join(head.devices)}; commit {commits}"
     parts = [
-        f"# Figure {name}: {head.title} ({head.profile})",
+        f"# {target_name(head.id)}: {head.title} ({head.profile})",
         *([f"**{head.stamp}**"] if head.stamp else []),
         f"`{head.command}`",
         figure.finding,
@@ -48,7 +47,7 @@ def decisions_markdown(figure: FigureData) -> str:
                 "about": own[0].statement,
                 "sentence": own[0].text + (" (primary)" if own[0].primary else ""),
                 "decided by": own[0].asks,
-                "measured": "; ".join(_found(each, len(own) > 1) for each in own if each.base != ALL),
+                "measured": "<br>".join(_found(each, len(own) > 1) for each in own if each.base != ALL),
                 "verdict": f"**{own[-1].verdict}**",
             }
         )

@@ -17,15 +17,14 @@ from repro.stats.verdicts import (
     CONSISTENT,
     CONTRADICTED,
     EQUIVALENT,
+    IN_ORDER,
     NOT_TESTED,
     REVERSED,
     SIZES,
     SUPPORTED,
-    UNDECIDED,
 )
 
 ALL = "all"  # the base of a decision over all bases
-_ORDER = (SUPPORTED, CONSISTENT, REVERSED, CONTRADICTED, EQUIVALENT, UNDECIDED, NOT_TESTED)  # in a figure's finding
 Value = str | int | float | bool | None
 
 
@@ -194,7 +193,7 @@ def primary(decisions: Sequence[Decision]) -> list[Decision]:
 def primary_words(decisions: Sequence[Decision]) -> str:
     """The primary sentences with their verdicts, word by word: what a figure says in its title."""
     last = over_bases(primary(decisions))
-    text = "; ".join(f"{each.statement}: {each.verdict}" for word in _ORDER for each in last if each.verdict == word)
+    text = "; ".join(f"{each.statement}: {each.verdict}" for word in IN_ORDER for each in last if each.verdict == word)
     return text[:1].upper() + text[1:]
 
 

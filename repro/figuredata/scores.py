@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from repro import stats
+from repro.cells.experiments import get_arm
 from repro.cells.records import Experiment, Statement
 from repro.config import Profile
 from repro.figuredata.model import Decision, decide, trained_seeds
@@ -81,23 +82,23 @@ def all_within(statement: Statement, base: str, pairs: Sequence[Named]) -> Decis
     within = [p is not None and p < ALPHA for *_, p in pairs]
     differ = any(p < ALPHA and not near for p, near in zip(holm, within, strict=True))
     word = SUPPORTED if all(within) else CONTRADICTED if differ else UNDECIDED
-    return decide(statement, base, word, ", ".join(f"{name} {signed(e)}" for name, e, _ in pairs), min(holm))
+    return decide(statement, base, word, "; ".join(f"{name} {signed(e)}" for name, e, _ in pairs), min(holm))
 
 
 def notes(experiment: Experiment, measured: Measured, arms: Iterable[str], *said: str) -> tuple[str, ...]:
     """How to read the scores: intervals, the margin in points, what a figure says besides, and which arms lack."""
     spec = measured.spec
     margins = [
-        f"{points(abs(spec.margin * gain.value)).lstrip('+')} on {base.id}"
+        f"{points(abs(spec.margin * gain.value)).lstrip('+')} points on {base.id}"
         for base in spec.bases
         if (gain := measured.difference(base.id, spec.reference, spec.base_arm))
     ]
-    share = f"{100 * spec.margin:g} % of {spec.reference}'s gain over the base"
+    share = f"{100 * spec.margin:g} % of {get_arm(spec.reference).title}'s gain over the base"
     missing = [arm for arm in dict.fromkeys(arms) if not any(measured.group(base.id, arm) for base in spec.bases)]
     return (
         "Intervals are 95 %, over seeds, questions and samples; with one seed, over questions and samples alone.",
-        f"Margin of equivalence: {share}" + (f" ({', '.join(margins)} points)." if margins else "."),
+        f"Margin of equivalence: {share}" + (f" ({', '.join(margins)})." if margins else "."),
         *said,
         *experiment.remarks,
-        *([f"Not run: {', '.join(missing)}."] if missing else []),
+        *([f"Not run: {'; '.join(get_arm(arm).title for arm in missing)}."] if missing else []),
     )

@@ -13,7 +13,7 @@ from repro.paths import REPO_ROOT
 from repro.reporting.published import DEFAULT, Published, link, profiles, published, stamp
 from repro.stats.verdicts import NOT_TESTED
 from repro.tables import Table1
-from repro.tables.finding import by_base, differences, doubts, finding, overall, seeds_in_words, sentences, span
+from repro.tables.finding import by_base, overall, seeds_in_words, sentences, span, verdict_list
 from repro.tables.spec import RATIO
 from repro.tables.words import NOTHING, readings, signed, size, target_name
 
@@ -56,18 +56,13 @@ def _whole(table: Table1) -> bool:
 def _verdict(first: Published) -> str:
     """The verdict of the table in front with its numbers, one claim a line, and what it covers."""
     head = first.table.head
-    found = [
-        f"- **{finding(first.table)}** (points of {head.outcome}, 95 % intervals):",
-        *(f"  - {each}" for each in (*differences(first.table), *doubts(first.table))),
-        *(f"- {each}" for each in sentences(first.table)[1:]),
-    ]
     seeds = span([len(arm.seeds) for arm in first.table.arms if arm.arm != head.base_arm and arm.seeds], 0)
     tasks = "stand-in tasks in the roles of the paper's benchmarks" if head.stand_in else "the paper's benchmarks"
     where = (
         f"`{head.command}` gives these numbers: {_which(first.profile)}, {len(head.bases)} base models, {seeds} "
         f"training seeds per arm, {tasks}. It says nothing about the paper's own models."
     )
-    return "\n".join([*found, "", where, *_not_default(first.profile)])
+    return "\n".join([*verdict_list(first.table), "", where, *_not_default(first.profile)])
 
 
 def _which(profile: str) -> str:

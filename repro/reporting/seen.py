@@ -1,4 +1,4 @@
-"""The three paragraphs of a table or figure: what was asked, what was seen, what that means and does not mean.
+"""The words of a table or figure: what was asked, what was seen, what that means and does not mean.
 
 What was seen is written from the verdicts and estimates of its published files; no number is typed.
 """
@@ -16,7 +16,7 @@ from repro.stats.verdicts import CONSISTENT, CONTRADICTED, EQUIVALENT, NOT_TESTE
 from repro.tables import ClaimResult, Table1
 from repro.tables.bases import over_all, spoken
 from repro.tables.claim_text import claim_name
-from repro.tables.finding import by_base, overall, sentences
+from repro.tables.finding import by_base, overall, verdict_list
 from repro.tables.words import signed
 
 _SAYS = {  # verdict -> what it says of a sentence, whatever the sentence
@@ -31,30 +31,31 @@ _SAYS = {  # verdict -> what it says of a sentence, whatever the sentence
 
 
 def paragraphs(made: Published) -> list[str]:
-    """Asked, seen, means; as Markdown, a paragraph each."""
+    """Asked, seen, means with a table of all verdicts, does not mean; as blocks of Markdown."""
     reading = READINGS[made.target]
     stamp = made.head.get("stamp", "")
     limits = f"**{stamp}.** " if stamp else ""
     return [
         f"*Asked.* {reading.asked}",
-        f"*Seen.* {seen(made)}",
-        f"*What it means.* {limits}{_meant(_answers(made), reading.says)} {reading.means} "
+        f"*Seen.*\n\n{seen(made)}",
+        f"*What it means.* {limits}{reading.means}",
+        *_verdicts(_answers(made), reading.says),
         f"*What it does not mean.* {reading.not_means}",
     ]
 
 
 def seen(made: Published) -> str:
-    """What was measured about the primary questions: values with 95 % intervals, and the verdicts."""
+    """What was measured about the primary questions, as a Markdown list: values with 95 % intervals, and verdicts."""
     if made.table:
-        parts = [*(sentences(made.table) or _tested(made.table))]
+        lines = verdict_list(made.table) or _tested(made.table)
     elif made.figure:
-        parts = _decided(made.figure)
+        lines = _decided(made.figure)
     else:
-        parts = []
+        lines = []
     premise = made.folder / "bench" / "premise.json"
     if made.target == "gc2po" and premise.exists():
-        parts += _premise(premise)
-    return " ".join(parts) or "Nothing that decides it was measured yet."
+        lines = [*lines, *_premise(premise)]
+    return "\n".join(lines) or "Nothing that decides it was measured yet."
 
 
 def _primary(table: Table1) -> list[ClaimResult]:
@@ -69,8 +70,8 @@ def _tested(table: Table1) -> list[str]:
         found = [f"{signed(each.difference)} on `{each.base}`, {each.direction}" for each in own if each.difference]
         behind = over_all(by_base(table, claim), claim.direction)
         said = ", ".join(found) + behind if found else "not measured on any base"
-        parts.append(f"{arms[claim.better]} minus {arms[claim.worse]}: {said}.")
-    return [f"Points of {table.head.outcome} with 95 % intervals.", *parts] if parts else []
+        parts.append(f"  - {arms[claim.better]} minus {arms[claim.worse]}: {said}")
+    return [f"- Points of {table.head.outcome} with 95 % intervals:", *parts] if parts else []
 
 
 def _decided(figure: FigureData) -> list[str]:
@@ -80,8 +81,11 @@ def _decided(figure: FigureData) -> list[str]:
 
 def _sentence(decisions: Sequence[Decision], last: Decision) -> str:
     own = [each for each in decisions if each.statement == last.statement and each.base != ALL]
-    measured = "; ".join(f"{each.measured} on `{each.base}`" for each in own)
-    return f"{last.statement[:1].upper()}{last.statement[1:]}: {measured}, **{last.verdict}**."
+    name = last.statement[:1].upper() + last.statement[1:]
+    if len(own) == 1:
+        return f"- {name}: {own[0].measured} on `{own[0].base}`, **{last.verdict}**"
+    lines = [f"  - `{each.base}`: {each.measured}, {each.verdict}" for each in own]
+    return "\n".join([f"- {name}: **{last.verdict}** over all bases", *lines])
 
 
 def _premise(path: Path) -> list[str]:
@@ -91,9 +95,11 @@ def _premise(path: Path) -> list[str]:
     for claim in result["claims"]:
         found = result["figures"][claim["figure"]]
         value = f"{found[0]:+.3f} [{found[1]:+.3f}, {found[2]:+.3f}], " if found else ""
-        parts.append(f"{claim['text']}: {value}**{claim['verdict']}**")
-    head = f"Its premise, on {result['questions']} questions x {result['n']} completions of `{result['base']}`: "
-    return [head + "; ".join(parts) + "."]
+        parts.append(f"  - {claim['text']}: {value}**{claim['verdict']}**")
+    return [
+        f"- Its premise, on {result['questions']} questions x {result['n']} completions of `{result['base']}`:",
+        *parts,
+    ]
 
 
 @dataclass(frozen=True)
@@ -124,39 +130,26 @@ def _answers(made: Published) -> list[_Answer]:
     ]
 
 
-def _meant(answers: Sequence[_Answer], says: Mapping[str, str]) -> str:
-    """What the verdicts say: of the primary claims with what each verdict means, then of the others, by verdict."""
-    primary = [each for each in answers if each.primary]
-    others = [each for each in answers if not each.primary]
-    if not primary or not others:
-        return _counted(answers, says, explained=True)
-    said = _counted(primary, says, explained=True), _counted(others, says, explained=False)
-    return f"Primary claims: {said[0]} Other claims: {said[1]}"
+def _verdicts(answers: Sequence[_Answer], says: Mapping[str, str]) -> list[str]:
+    """A Markdown table: a row per verdict, in the order of the closed list, with its claims."""
+    kinds = {"primary claims": [each for each in answers if each.primary],
+             "other claims": [each for each in answers if not each.primary]}  # fmt: skip
+    kinds = {title: own for title, own in kinds.items() if own}
+    if not kinds:
+        return []
+    lines = [
+        f"| verdict | {' | '.join(f'{title} ({len(own)})' for title, own in kinds.items())} |",
+        "|---" * (len(kinds) + 1) + "|",
+    ]
+    order = list(_SAYS)
+    for text in dict.fromkeys(_says(each, says) for each in sorted(answers, key=lambda a: order.index(a.verdict))):
+        cells = ("<br>".join(each.name for each in own if _says(each, says) == text) or "-" for own in kinds.values())
+        lines.append(f"| {text} | {' | '.join(cells)} |")
+    return ["\n".join(lines)]
 
 
-def _counted(answers: Sequence[_Answer], says: Mapping[str, str], *, explained: bool) -> str:
-    """A sentence per verdict in the order of the closed list: how many, which, and what that says.
-
-    One whose verdict depends on bases that were not run is told apart, with what those say that were.
-    """
-    count, said = len(answers), []
-    for word, text in _SAYS.items():
-        own = [each for each in answers if each.verdict == word]
-        if not own:
-            continue
-        named = [each for each in own if not _told_apart(each)]
-        names = "; ".join(each.name for each in named)
-        what = f": {says.get(word, text)}" if explained and named else ""
-        if named:
-            said.append(f"{word.capitalize()} ({len(named)} of {count}: {names}){what}.")
-        groups: dict[str, list[str]] = {}
-        for each in own:
-            if _told_apart(each):
-                groups.setdefault(spoken(each.bases, each.verdict), []).append(each.name)
-        said += [f"{'; '.join(group)} ({len(group)} of {count}): {text}." for text, group in groups.items()]
-    return " ".join(said)
-
-
-def _told_apart(answer: _Answer) -> bool:
-    """Do its bases differ, so that one word over all of them says too little?"""
-    return len(set(answer.bases.values())) > 1
+def _says(answer: _Answer, says: Mapping[str, str]) -> str:
+    """A verdict and what it says; where the bases differ, what each of them says."""
+    if len(set(answer.bases.values())) > 1:
+        return spoken(answer.bases, answer.verdict)
+    return f"**{answer.verdict}**: {says.get(answer.verdict, _SAYS[answer.verdict])}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from repro.stats.verdicts import DIRECTIONS, NOT_TESTED
+from repro.stats.verdicts import IN_ORDER, NOT_TESTED
 
 # How `repro.stats.over_bases` comes to its word; stands under every table.
 RULE = (
@@ -16,7 +16,7 @@ def joined(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def parts(directions: Mapping[str, str], order: Sequence[str] = DIRECTIONS) -> tuple[dict[str, list[str]], list[str]]:
+def parts(directions: Mapping[str, str], order: Sequence[str] = IN_ORDER) -> tuple[dict[str, list[str]], list[str]]:
     """(verdict -> its bases, in this order of verdicts; the bases that were not run)."""
     found = {word: [base for base, said in directions.items() if said == word] for word in order if word != NOT_TESTED}
     return {word: bases for word, bases in found.items() if bases}, [

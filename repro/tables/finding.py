@@ -117,6 +117,19 @@ def sentences(table: Table1) -> list[str]:
     ]
 
 
+def verdict_list(table: Table1) -> list[str]:
+    """The same as lines of a Markdown list: what became of the primary claims, under it a line per claim and what
+    Holm's correction does not uphold; then the other sentences.
+    """
+    if not _compared(table):
+        return []
+    return [
+        f"- **{finding(table)}** (points of {table.head.outcome}, 95 % intervals):",
+        *(f"  - {each}" for each in (*differences(table), *doubts(table))),
+        *(f"- {each}" for each in sentences(table)[1:]),
+    ]
+
+
 def _compared(table: Table1) -> list[ClaimResult]:
     return [claim for claim in overall(table) if claim.primary and claim.direction != NOT_TESTED]
 

@@ -128,7 +128,7 @@ def test_what_was_not_run_is_said(tmp_path):
     plain = [each for each in inputs_cells({}, seeds=1) if "kinds" not in each]
     data = arms.measure(profile, experiment, plain, tmp_path, "make reproduce")
     assert set(words(data).values()) == {"not tested"}
-    assert "Not run: grpo_x, grpo_projected" in data.notes[-1]
+    assert "Not run: GRPO, x; GRPO, projected;" in data.notes[-1]
 
 
 def test_the_picture_has_a_mark_for_every_measured_arm(tmp_path):

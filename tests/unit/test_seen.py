@@ -1,4 +1,4 @@
-"""The three paragraphs: every target has them, what was seen is what is published, and nothing of it is typed."""
+"""The words of a target: every target has them, what was seen is what is published, and nothing of it is typed."""
 
 import json
 import re
@@ -17,6 +17,7 @@ from repro.reporting.published import Published, profiles, published
 from repro.reporting.readings import READINGS
 from repro.reporting.seen import paragraphs, seen
 from repro.tables import ClaimRow, build_table1
+from repro.tables.bases import spoken
 from repro.tables.claim_text import claim_name
 from repro.tables.finding import overall
 from repro.tables.words import signed
@@ -60,10 +61,17 @@ def test_what_was_seen_of_a_figure_follows_its_cells(tmp_path):
     assert best.verdict == "supported"
     assert f"{best.measured} on `{FIGURE_BASE}`, **supported**" in seen(peak)
     assert seen(peak) != seen(flat)
-    asked, found, means = paragraphs(peak)
-    assert asked.startswith("*Asked.*") and found.startswith("*Seen.*")
-    assert "Supported (1 of 2: kappa = 0.06 is best): what is claimed holds here." in means
-    assert "*What it does not mean.*" in means
+    asked, found, means, verdicts, not_means = paragraphs(peak)
+    assert asked.startswith("*Asked.*") and found.startswith("*Seen.*\n\n- ")
+    assert means.startswith("*What it means.*") and not_means.startswith("*What it does not mean.*")
+    assert verdicts.startswith("| verdict | primary claims (2) | other claims (")
+    assert row_of(verdicts, "**supported**: what is claimed holds here")[0] == "kappa = 0.06 is best"
+
+
+def row_of(verdicts, first):
+    """The other cells of the row of a table of verdicts that begins so."""
+    (row,) = [line for line in verdicts.splitlines() if line.startswith(f"| {first}")]
+    return row.strip("| ").split(" | ")[1:]
 
 
 def a_table(effects, seeds=5):
@@ -81,25 +89,25 @@ def a_table(effects, seeds=5):
     return build_table1(cells, spec(claims=claims), paper())
 
 
-def means_of(table, tmp_path, target="table1"):
-    return paragraphs(Published(target, "micro", tmp_path, tmp_path / "table1.md", table, None))[2]
+def verdicts_of(table, tmp_path):
+    return paragraphs(Published("table1", "micro", tmp_path, tmp_path / "table1.md", table, None))[3]
 
 
 def test_what_it_means_speaks_of_every_claim_the_primary_ones_first(tmp_path):
     gains = {"grpo": 0.1, "gvpo": 0.3, "gcpo_expected": 0.2}
     table = a_table(dict.fromkeys(BASES[1:], gains))
-    text = means_of(table, tmp_path)
-    assert "*What it means.* Primary claims: Supported (1 of 1: GCPO > GRPO): what is claimed holds here." in text
-    assert "Other claims: Supported (1 of 3: GCPO > base). Reversed (1 of 3: GCPO > GVPO)." in text
-    assert "Not tested (1 of 3: GCPO > Dr.GRPO)." in text
+    text = verdicts_of(table, tmp_path)
+    assert text.startswith("| verdict | primary claims (1) | other claims (3) |")
+    assert row_of(text, "**supported**: what is claimed holds here") == ["GCPO > GRPO", "GCPO > base"]
+    assert row_of(text, "**reversed**: the opposite was measured") == ["-", "GCPO > GVPO"]
+    assert row_of(text, "**not tested**: too little was run") == ["-", "GCPO > Dr.GRPO"]
     assert all(claim_name(claim, table.head) in text for claim in overall(table))
 
 
 def test_a_claim_of_which_bases_are_missing_says_what_was_found_on_the_others(tmp_path):
     table = a_table({"nano-s": {"grpo": 0.1, "gcpo_expected": 0.1}})
     where = "equivalent on `nano-s`; `nano-m` was not run, so there is no verdict over all bases"
-    assert f"GCPO > GRPO (1 of 1): {where}." in means_of(table, tmp_path)
-    assert "too little" not in means_of(table, tmp_path).partition("Other claims")[0]
+    assert row_of(verdicts_of(table, tmp_path), where)[0] == "GCPO > GRPO"
     made = Published("table1", "micro", tmp_path, tmp_path / "table1.md", table, None)
     assert "`nano-m` was not run, so there is no verdict over all bases" in seen(made)
 
@@ -155,3 +163,9 @@ def test_what_is_published_of_a_target_is_of_the_bases_that_the_target_has_in_th
         experiment, profile = EXPERIMENTS[made.target], load_profile(name, target=made.target, all_targets=True)
         found = made.figure.head.bases if made.figure else {row.base for row in made.table.rows}
         assert set(found) <= set(experiment.in_profile(profile).bases(profile)), made.target
+
+
+def test_where_bases_differ_every_verdict_is_named_those_on_a_size_too():
+    directions = {"nano-s": "undecided", "nano-m": "contradicted", "nano-l": "consistent"}
+    said = "consistent on `nano-l`, contradicted on `nano-m`, undecided on `nano-s`; over all bases contradicted"
+    assert spoken(directions, "contradicted") == said
