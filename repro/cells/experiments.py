@@ -140,7 +140,7 @@ def _table2_claims() -> tuple[Claim, ...]:
               scale=SHARE_LOST),
         Claim("full>shuffled", "ours: it matters which candidate has which weight", full, "gcpo_shuffled",
               scale=SHARE_LOST),
-        Claim("full>rescaled", "ours: more than a larger step", full, "grpo_rescaled", scale=SHARE_LOST),
+        Claim("full>rescaled", "ours: more than a scaling of every advantage", full, "grpo_rescaled", scale=SHARE_LOST),
         Claim("corrected>full", "ours: a projection that does not vanish beats its absence", "gcpo_corrected", full),
         Claim("mc>full", "ours: sampling the projection beats its expectation", "gcpo_mc", full),
     )  # fmt: skip

@@ -121,8 +121,8 @@ def _shape(setting: str, best: float, void: str) -> tuple[Statement, ...]:
 
 
 _CONTROL = Statement(
-    "alpha does more than a larger step",
-    "ours: what alpha does is more than a larger step",
+    "alpha does more than a scaling of every advantage",
+    "ours: what alpha does is more than a scaling of every advantage",
     "GCPO minus GRPO with advantages x the mean Upsilon of the same alpha, averaged over the grid above 0, is above 0",
     "control",
     primary=True,

@@ -165,7 +165,8 @@ class _Costs:
         ratio = self.ratio(base, arm)
         if ratio is None:
             return _MISSING
-        return size_verdict(ratio.low, ratio.high, (printed_ratio(),), 1.0, False), _times(ratio), None
+        text = _times(ratio) + _beyond(ratio.low, ratio.high)
+        return size_verdict(ratio.low, ratio.high, (printed_ratio(),), 1.0, False), text, None
 
     def step(self, base: str, arm: str) -> _Found:
         """The ratio of a step beside the paper's."""
@@ -173,7 +174,8 @@ class _Costs:
         if not rows:
             return _MISSING
         low, high = rows[0]["ratio_low"], rows[0]["ratio_high"]
-        text = f"{rows[0]['ratio']:.2f} [{low:.2f}, {high:.2f}] x GRPO's step, {rows[0]['parameters']:,} parameters"
+        text = f"{rows[0]['ratio']:.2f} [{low:.2f}, {high:.2f}] x GRPO's step{_beyond(low, high)}, "
+        text += f"{rows[0]['parameters']:,} parameters"
         return size_verdict(low, high, (printed_ratio(),), 1.0, False), text, None
 
     def outperforms(self, base: str, arm: str) -> _Found:
@@ -208,11 +210,19 @@ class _Costs:
         size = f"Model sizes: {', '.join(f'{each:,}' for each in sizes) or 'none measured'} parameters"
         return (
             f"Cost of a run: {which} of its training, from the start of loading to the saved policy; evaluation is not "
-            "counted, nor what an interrupted training had spent before its last checkpoint.",
+            "counted, nor what an interrupted training had spent before its last checkpoint. Runs shared a machine, "
+            "which their seconds hold; steps were measured in turn in one process.",
             "Cost of a step: processor time, medians over rounds, both forms on the same rollouts in turn; phases are "
-            "wall time.",
+            "wall time. The step of GCPO mc has its divergence on every row, its runs on the rows of their settings.",
             size + ("." if len(sizes) != 1 else ": one size alone, and a ratio at one size says nothing of another."),
         )
+
+
+def _beyond(low: float | None, high: float | None) -> str:
+    """On which side of the paper's ratio the whole interval lies; nothing where it holds it."""
+    if low is None or high is None or low <= printed_ratio() <= high:
+        return ""
+    return f" ({'above' if low > printed_ratio() else 'below'} {printed_ratio():g})"
 
 
 def _times(ratio: Steadiness) -> str:

@@ -5,6 +5,7 @@ import pandas as pd
 from repro.evaluation.sides import examples_markdown
 from repro.figuredata.model import ALL, Decision, FigureData, Value
 from repro.paper.findings import markdown_table
+from repro.stats.verdicts import ALPHA
 from repro.tables.words import NOTHING, target_name
 
 
@@ -63,6 +64,8 @@ def _found(decision: Decision, named: bool) -> str:
     tests = {"p": decision.p, "Holm p": decision.holm}
     shown = ", ".join(f"{name} {_p(value)}" for name, value in tests.items() if value is not None)
     text = f"{decision.measured} ({shown})" if shown else decision.measured
+    if decision.p is not None and decision.holm is not None and decision.p < ALPHA <= decision.holm:
+        text += ", which Holm's correction does not uphold"
     return f"{decision.base}: {text}, {decision.verdict}" if named else text
 
 

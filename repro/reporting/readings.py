@@ -36,9 +36,10 @@ READINGS: Mapping[str, Reading] = {
     ),
     "table2": Reading(
         "Which part of GCPO does the work: the weighting of advantages, the divergence, or neither? Each part is left "
-        "out, and each is replaced by a control without the causal content: a constant, shuffled weights, a larger "
-        "step.",
-        "A part whose control is as good does its work, if any, by its size and not by its causal content.",
+        "out, and each is replaced by a control without the causal content: a constant, shuffled weights, the same "
+        "scaling of every advantage.",
+        "A part whose control is as good does its work, if any, without its causal content. A scaling of every "
+        "advantage is no larger learning rate: Adam divides a gradient by its own size.",
         f"Parts are left out one at a time, so that it does not show what they do together. {_SMALL}.",
     ),
     "table3": Reading(
@@ -64,9 +65,10 @@ READINGS: Mapping[str, Reading] = {
     ),
     "figure4a": Reading(
         "Does accuracy rise and fall with alpha, with a best value where the paper has it, and does alpha do more than "
-        "a larger step would?",
-        "A flat curve, or one that the control without causal weights follows, says that alpha is a learning rate by "
-        "another name.",
+        "the same scaling of every advantage would?",
+        "A flat curve says that alpha is free; one that the control without causal weights follows, that it works, if "
+        "it does, without them. The control scales every advantage, which under Adam changes a step far less than a "
+        "learning rate does.",
         f"It says nothing about the size of a best value elsewhere: {_LOCATED}.",
     ),
     "figure4b": Reading(
@@ -93,7 +95,9 @@ READINGS: Mapping[str, Reading] = {
         "Does a trained policy answer better when it reads other candidates, or when its prediction is projected? "
         "Beside both stands the vote of the same candidates.",
         "An input that is not above the vote is worth no more than counting the candidates.",
-        "How a projected prediction enters a model is our reading of one line; another reading could differ.",
+        "How a projected prediction enters a model is our reading of one line; another reading could differ. Whether a "
+        "base uses what it reads at all is measured by itself (the last sections of this page): where it does not, a "
+        "poor score of x is the base's and not the training's.",
     ),
     "figure7": Reading(
         "Are GCPO's gradient norms steadier than those of the others, and nearly constant, at equal rollouts and at "

@@ -4,16 +4,19 @@ from collections import Counter
 
 import pandas as pd
 
-from repro.cells.experiments import EXPERIMENTS
+from repro.cells.experiments import EXPERIMENTS, get_arm
 from repro.config import load_profile
 from repro.errors import BadInput
+from repro.figuredata.model import ALL, read_figure
 from repro.paper import AVERAGE, MODELS, power
 from repro.paper.audit import arithmetic, formulas, sources
 from repro.paths import REPO_ROOT
 from repro.reporting.published import DEFAULT, Published, link, profiles, published, stamp
-from repro.stats.verdicts import NOT_TESTED
+from repro.reporting.seen import seen
+from repro.stats.verdicts import NOT_TESTED, REVERSED
 from repro.tables import Table1
-from repro.tables.finding import by_base, overall, seeds_in_words, sentences, span, verdict_list
+from repro.tables.bases import joined
+from repro.tables.finding import by_base, overall, seeds_in_words, sentences, span
 from repro.tables.spec import RATIO
 from repro.tables.words import NOTHING, readings, signed, size, target_name
 
@@ -62,7 +65,26 @@ def _verdict(first: Published) -> str:
         f"`{head.command}` gives these numbers: {_which(first.profile)}, {len(head.bases)} base models, {seeds} "
         f"training seeds per arm, {tasks}. It says nothing about the paper's own models."
     )
-    return "\n".join([*verdict_list(first.table), "", where, *_not_default(first.profile)])
+    return "\n".join([seen(first), *_rates_elsewhere(first), "", where, *_not_default(first.profile)])
+
+
+def _rates_elsewhere(first: Published) -> list[str]:
+    """Methods that the rule would train at another rate on another base; nothing where that was not tried."""
+    path = first.folder / "figures" / "rates_elsewhere.json"
+    if not path.exists():
+        return []
+    figure = read_figure(path)
+    arms = {each.id: get_arm(each.test).title for each in EXPERIMENTS[figure.head.id].statements}
+    lost: dict[str, list[str]] = {}
+    for each in figure.decisions:
+        if each.verdict == REVERSED and each.base != ALL:
+            lost.setdefault(arms[each.statement], []).append(f"`{each.base}`")
+    text = ", ".join(f"{title} on {joined(bases)}" for title, bases in lost.items())
+    return [
+        "- Every method has the learning rate that one rule picked on one base. On the others a step to either side "
+        f"was tried ({seeds_in_words([figure.head.seeds])}): the rule "
+        + (f"picks another rate for {text}." if lost else "keeps every rate.")
+    ]
 
 
 def _which(profile: str) -> str:

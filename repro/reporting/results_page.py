@@ -31,6 +31,7 @@ def blocks() -> dict[str, str]:
     """Of results/README.md."""
     names = profiles()
     return {
+        "contents": _contents(names),
         "tables": "\n\n".join(_profile(name) for name in names),
         "bases": "\n\n".join(_bases(name) for name in names if _file(name, "bases_quality.md").exists()),
         "integration": "\n\n".join(_acceptance(name) for name in names if _file(name, "acceptance.csv").exists()),
@@ -49,23 +50,50 @@ def cost_blocks() -> dict[str, str]:
     }
 
 
+def _contents(names: Sequence[str]) -> str:
+    """A line per profile whose numbers are results, with links to its tables and figures on this page."""
+    lines = []
+    for name in names:
+        if not stamp(name):
+            links = ", ".join(f"[{target_name(each.target)}](#{_anchor(each)})" for each in published(name))
+            lines.append(f"- `{name}`{_title(name)}: {links}")
+    return "\n".join(lines)
+
+
 def _profile(name: str) -> str:
-    title = f": {load_profile(name).title}" if (PROFILE_DIR / f"{name}.yaml").exists() else ""
-    marked = [f"**{stamp(name)}**"] if stamp(name) else []
-    return "\n\n".join([f"## Profile `{name}`{title}", *marked, *(_section(each) for each in published(name))])
+    """Every table and figure of a profile with its words and numbers; of one that is no result, where they are."""
+    made = published(name)
+    if not stamp(name):
+        return "\n\n".join([f"## Profile `{name}`{_title(name)}", *(_section(each) for each in made)])
+    links = [
+        f"- [{target_name(each.target)}]({link(each.text, RESULTS)}): {each.head['title']}; `{each.head['command']}`"
+        for each in made
+        if each.head
+    ]
+    return "\n\n".join([f"## Profile `{name}`{_title(name)}", f"**{stamp(name)}**", "\n".join(links)])
+
+
+def _title(profile: str) -> str:
+    return f": {load_profile(profile).title}" if (PROFILE_DIR / f"{profile}.yaml").exists() else ""
+
+
+def _anchor(made: Published) -> str:
+    return f"{made.target}-{made.profile}"
 
 
 def _section(made: Published) -> str:
     """One table or figure: asked, seen, means; its numbers, its claims folded, its picture, where the rest is."""
     head = made.head
-    parts = [f"### {target_name(made.target)}" + (f": {head['title']}" if head else ""), *paragraphs(made)]
+    title = f"### {target_name(made.target)}" + (f": {head['title']}" if head else "")
+    parts = [f'<a id="{_anchor(made)}"></a>', title, *paragraphs(made)]
     if made.table:
         parts.append(headline_markdown(made.table).strip())
         if made.table.claims:
             claims = "\n".join(claims_markdown(made.table)).strip()
             parts.append(_folded("Claims and verdicts", claims))
     if made.figure:
-        parts.append(_folded("Sentences and verdicts", decisions_markdown(made.figure).strip()))
+        notes = "\n".join(f"- {note}" for note in made.figure.notes)
+        parts.append(_folded("Sentences and verdicts", f"{decisions_markdown(made.figure).strip()}\n\n{notes}"))
     parts += [f"![{path.stem}]({link(path, RESULTS)})" for path in made.pictures[:1]]
     more = [f"[whole]({link(made.text, RESULTS)})"]
     notebook = REPO_ROOT / "notebooks" / notebook_name(made.target, made.profile)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro.figuredata.model import ALL, Decision, FigureData, over_bases, primary
+from repro.config import PROFILE_DIR, load_profile
+from repro.figuredata.model import ALL, Decision, FigureData, over_bases, primary, read_figure
 from repro.files import read_json
+from repro.reporting.footnotes import kappa_notes
 from repro.reporting.published import Published
 from repro.reporting.readings import READINGS
 from repro.stats.verdicts import CONSISTENT, CONTRADICTED, EQUIVALENT, NOT_TESTED, REVERSED, SUPPORTED, UNDECIDED
@@ -47,7 +49,7 @@ def paragraphs(made: Published) -> list[str]:
 def seen(made: Published) -> str:
     """What was measured about the primary questions, as a Markdown list: values with 95 % intervals, and verdicts."""
     if made.table:
-        lines = verdict_list(made.table) or _tested(made.table)
+        lines = [*(verdict_list(made.table) or _tested(made.table)), *_weight(made)]
     elif made.figure:
         lines = _decided(made.figure)
     else:
@@ -56,6 +58,16 @@ def seen(made: Published) -> str:
     if made.target == "gc2po" and premise.exists():
         lines = [*lines, *_premise(premise)]
     return "\n".join(lines) or "Nothing that decides it was measured yet."
+
+
+def _weight(made: Published) -> list[str]:
+    """Where the divergence has another weight than the paper's: that it has, and where other weights were tried."""
+    if not (PROFILE_DIR / f"{made.profile}.yaml").exists():
+        return []
+    notes = kappa_notes(load_profile(made.profile), list(made.table.head.arms))
+    sweep = made.folder / "figures" / "figure4b.json"
+    tried = f" What kappa does is Figure 4b: {read_figure(sweep).finding}." if notes and sweep.exists() else ""
+    return [f"- {note}{tried}" for note in notes]
 
 
 def _primary(table: Table1) -> list[ClaimResult]:

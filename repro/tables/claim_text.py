@@ -1,11 +1,13 @@
 """The claims of a built table as Markdown: per base the numbers and both verdicts, then the verdicts over all bases."""
 
-from repro.stats.verdicts import ALPHA, CONTRADICTED, EQUIVALENT, REVERSED, SUPPORTED
+from repro.stats.verdicts import ALPHA, CONTRADICTED, EQUIVALENT, REVERSED, SUPPORTED, UNDECIDED
 from repro.tables.bases import RULE
 from repro.tables.claims import ALL
 from repro.tables.model import ClaimResult, Head, Table1
 from repro.tables.spec import RATIO
 from repro.tables.words import NOTHING, readings, signed, size
+
+_TESTS = {SUPPORTED: "difference", REVERSED: "difference", EQUIVALENT: "equivalence", CONTRADICTED: "size"}
 
 
 def claims_markdown(table: Table1) -> list[str]:
@@ -68,10 +70,11 @@ def _meaning(table: Table1) -> list[str]:
         f"one-sided tests at {100 * ALPHA:g} % place it within the margin, {share} as measured here; the share was "
         f"fixed before the runs. {RULE}",
         "",
-        "Size: contradicted, the interval excludes the paper's size in both readings; consistent, it holds one and "
-        "excludes no difference; undecided, it holds both or has no bounds, or it excludes the paper's while every "
-        "seed goes the paper's way. Over all bases: contradicted if one base says so. `-`: the paper prints no "
-        "such size.",
+        "Size: contradicted, the interval excludes the paper's size in both readings; consistent, it holds the paper's "
+        "in at least one reading and excludes that there is no difference; undecided, it holds both the paper's and "
+        "none, or has no bounds, or it excludes the paper's while every seed goes the paper's way. Over all bases: "
+        "contradicted if one base says so. `-`: the paper prints no such size, as a multiple of a gain or a share of "
+        "it.",
     ]
     if any(result.holm for result in table.claims):
         lost = not_upheld(table)
@@ -85,13 +88,21 @@ def _meaning(table: Table1) -> list[str]:
 
 def not_upheld(table: Table1) -> list[str]:
     """The primary verdicts that Holm's correction does not uphold, e.g. `GCPO > GRPO on nano-m (supported)`."""
-    tests = {SUPPORTED: "difference", REVERSED: "difference", EQUIVALENT: "equivalence", CONTRADICTED: "size"}
     return [
         f"{claim_name(result, table.head)} on {result.base} ({word})"
         for result in table.claims
         for word in (result.direction, result.size_verdict)
-        if word in tests and result.holm.get(tests[word], 0.0) >= ALPHA
+        if _lost(result, word)
     ]
+
+
+def upheld(result: ClaimResult) -> str:
+    """The direction of a claim on a base; undecided where Holm's correction does not uphold it."""
+    return UNDECIDED if _lost(result, result.direction) else result.direction
+
+
+def _lost(result: ClaimResult, word: str | None) -> bool:
+    return word in _TESTS and result.holm.get(_TESTS[word], 0.0) >= ALPHA
 
 
 def _bold(word: str | None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from repro.stats.verdicts import CONTRADICTED, EQUIVALENT, NOT_TESTED, REVERSED, SUPPORTED, UNDECIDED
 from repro.tables.bases import joined, over_all, parts, without_verdict
-from repro.tables.claim_text import not_upheld
+from repro.tables.claim_text import not_upheld, upheld
 from repro.tables.claims import ALL
 from repro.tables.model import AVERAGE, ClaimResult, Row, Table1
 from repro.tables.spec import RATIO
@@ -22,7 +22,10 @@ _SAYS = {  # direction -> words between the two arms: one arm in front, several
 
 
 def finding(table: Table1) -> str:
-    """One line: what became of the primary claims, over all bases, e.g. `GCPO mc is not told apart from GRPO`."""
+    """One line: what became of the primary claims, over all bases, e.g. `GCPO mc is not told apart from GRPO`.
+
+    A verdict that Holm's correction does not uphold is none here.
+    """
     primary = [claim for claim in overall(table) if claim.primary]
     parts = []
     for suites in dict.fromkeys(claim.suites for claim in primary):
@@ -35,7 +38,7 @@ def _verdicts(table: Table1, claims: Sequence[ClaimResult]) -> list[str]:
     """The directions of claims on the same suites, in words: base by base where the bases differ."""
     groups: dict[tuple[tuple[str, str], ...], list[ClaimResult]] = {}
     for claim in claims:
-        groups.setdefault(_places(by_base(table, claim)), []).append(claim)
+        groups.setdefault(_places(_upheld_by_base(table, claim)), []).append(claim)
     order, said = list(_SAYS), []
     groups.pop((), None)  # measured nowhere
     for places, found in sorted(groups.items(), key=lambda each: order.index(each[0][0][0])):
@@ -96,6 +99,10 @@ def by_base(table: Table1, claim: ClaimResult) -> dict[str, str]:
     return {each.base: each.direction for each in table.claims if each.claim == claim.claim and each.base != ALL}
 
 
+def _upheld_by_base(table: Table1, claim: ClaimResult) -> dict[str, str]:
+    return {each.base: upheld(each) for each in table.claims if each.claim == claim.claim and each.base != ALL}
+
+
 def overall(table: Table1) -> list[ClaimResult]:
     """The claims of the table over all its bases."""
     return [claim for claim in table.claims if claim.base == ALL]
@@ -140,7 +147,7 @@ def differences(table: Table1) -> list[str]:
 
 
 def doubts(table: Table1) -> list[str]:
-    """Which of these verdicts Holm's correction does not uphold, in a sentence; nothing where it upholds all."""
+    """Which verdicts of a base Holm's correction does not uphold, in a sentence; nothing where it upholds all."""
     lost = not_upheld(table)
     return [f"Holm's correction over the primary claims does not uphold: {'; '.join(lost)}."] if lost else []
 
@@ -237,7 +244,7 @@ def _untrained(table: Table1, best: Mapping[str, Row]) -> list[str]:
         if rows and arm != table.head.base_arm:
             above = sum(row.ours.value > best[row.base].ours.value for row in rows)
             levels = span([row.ours.value for row in rows])
-            more = f"more than every trained arm on {above} of {len(rows)} bases"
+            more = f"more than every trained arm on {above} of {len(rows)} bases, by {table.head.outcome}"
             found.append(f'The untrained row "{title}" has {levels}, {more}.')
     return found
 

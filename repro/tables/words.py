@@ -38,11 +38,11 @@ def signed(estimate: Estimate | None) -> str:
 
 
 def size(value: Size | None) -> str:
-    """A ratio, or a share in percent, with its interval; `no bounds` where nothing is excluded."""
+    """A ratio, or a share in percent, with its interval; `no bounds` and no value where nothing is excluded."""
     if value is None:
         return NOTHING
     if value.low is None or value.high is None:
-        return f"{_on_scale(value.scale, value.value)} [no bounds]"
+        return f"{NOTHING} [no bounds]"
     low, high = (_on_scale(value.scale, end) for end in (value.low, value.high))
     return f"{_on_scale(value.scale, value.value)} [{low}, {high}]"
 

@@ -153,6 +153,25 @@ def test_outside_its_blocks_the_readme_types_no_result():
     assert not re.findall(r"[-+]?\d+\.\d+ (?:points|percent|%)|\[[-+]\d", prose)
 
 
+def test_the_sizes_of_the_models_are_those_of_the_bases():
+    rows = re.findall(r"^\| duo-[^|]+\| ([\d,]+) \|", results_page.blocks()["bases"], re.MULTILINE)
+    sizes = [f"{int(each.replace(',', '')) / 1e6:.1f}" for each in rows[:3]]
+    assert f"The three models have {', '.join(sizes[:2])} and {sizes[2]} million parameters" in TEXT
+
+
+def test_the_contents_of_the_page_of_results_lead_to_its_sections():
+    blocks = results_page.blocks()
+    anchors = re.findall(r'<a id="([^"]+)"></a>', blocks["tables"])
+    assert len(anchors) == len(set(anchors)) and set(re.findall(r"\(#([^)]+)\)", blocks["contents"])) == set(anchors)
+
+
+def test_what_was_tried_of_other_rates_stands_in_front_with_the_bases_where_the_rule_picks_another():
+    figure = next(each.figure for each in published("micro") if each.target == "rates_elsewhere")
+    lost = [each for each in figure.decisions if each.verdict == "reversed" and each.base != "all"]
+    (line,) = [line for line in TEXT.splitlines() if line.startswith("- Every method has the learning rate")]
+    assert lost and all(f"`{each.base}`" in line for each in lost)
+
+
 def test_every_published_table_stands_on_the_page_of_results():
     text = (REPO_ROOT / "results" / "README.md").read_text(encoding="utf-8")
     made = [each for name in profiles() for each in published(name)]
@@ -169,7 +188,12 @@ def test_a_published_smoke_run_is_marked_as_no_result_and_never_stands_in_front(
     assert stamp("smoke") == "smoke: not a result" and not stamp("micro")
     assert "| `smoke` (smoke: not a result) |" in readme.reproduced()
     text = results_page.blocks()["tables"]
-    assert text.splitlines()[2] == "**smoke: not a result**" and "**smoke: not a result.**" in text
+    assert text.splitlines()[2] == "**smoke: not a result**"
+    assert (
+        "/smoke/tables/table1.md): " in text
+        and "*Seen.*" not in text
+        and "smoke" not in results_page.blocks()["contents"]
+    )
     with pytest.raises(BadInput, match="no table1 is published whole"):
         readme.front()
 

@@ -15,7 +15,7 @@ from repro.paper import load_table
 from repro.stats.verdicts import DIRECTIONS, SIZES
 from repro.tables import AVERAGE, BaseRow, ClaimRow, table_spec
 from repro.tables.bases import RULE
-from repro.tables.finding import finding, question, sentences
+from repro.tables.finding import doubts, finding, question, sentences
 from repro.tables.printed import Printed
 
 
@@ -255,11 +255,24 @@ def per_base(gains, questions=100):
     return tables.build_table1(cells, spec(claims=spec().claims[1:2]), paper())
 
 
+def with_holm(table, p):
+    """The table with these corrected p-values behind every claim."""
+    return replace(table, claims=tuple(replace(each, holm=p) for each in table.claims))
+
+
 def test_where_the_bases_differ_each_has_its_verdict_and_one_over_all_stands_behind():
-    table = per_base({"nano-s": 0.1, "nano-m": 0.3})
+    table = with_holm(per_base({"nano-s": 0.1, "nano-m": 0.3}), {})
     assert finding(table) == "GCPO beats GRPO on nano-m, equals it on nano-s"
     first = sentences(table)[0]
     assert " on `nano-s` (equivalent), " in first and " on `nano-m` (supported); over all bases undecided" in first
+
+
+def test_the_line_over_a_table_leaves_out_what_holms_correction_does_not_uphold():
+    doubted = with_holm(per_base({"nano-s": 0.1, "nano-m": 0.3}), {"difference": 0.2, "equivalence": 0.01})
+    assert finding(doubted) == "GCPO equals GRPO on nano-s, is not told apart from it on nano-m"
+    assert doubts(doubted) == [
+        "Holm's correction over the primary claims does not uphold: GCPO > GRPO on nano-m (supported)."
+    ]
 
 
 def test_bases_that_were_not_run_are_named_and_leave_no_verdict():
@@ -345,5 +358,5 @@ def test_an_untrained_row_that_no_trained_arm_reaches_is_named_and_so_is_a_refer
     kept = [row for row in table.rows if (row.base, row.arm, row.suite) != ("nano-m", "grpo", SUITES[2])]
     head = replace(table.head, arms={**table.head.arms, "worked": "base, worked"})
     text = sentences(replace(table, head=head, rows=(*kept, *other, below)))
-    assert 'The untrained row "base, worked" has 1.0 to 99.0, more than every trained arm on 1 of 2 bases.' in text[2]
+    assert 'The untrained row "base, worked" has 1.0 to 99.0, more than every trained arm on 1 of 2 bases, by avg@k.' in text[2]
     assert f"on {SUITES[2]} of `nano-m` by -5.0 [-7.0, -3.0] points" in text[3]
