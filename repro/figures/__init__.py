@@ -25,7 +25,6 @@ FAINT = "#8a8a8a"
 BAND = "#e9eef4"
 PAPER = "#D55E00"
 _PALETTE = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255", "#117733", "#332288")  # Okabe-Ito, Tol
-COLOURS = len(_PALETTE)  # a series beyond them has a colour again, and wants a hatch or marker of its own
 _MARKERS = ("o", "s", "D", "^", "v", "<", ">", "h", "P", "X", "p", "d")
 _METHODS = {  # arm, or how its name starts -> colour and marker, in every picture
     "base": (FAINT, "o"),

@@ -5,11 +5,12 @@ from matplotlib.lines import Line2D
 
 from repro.figuredata.model import FigureData
 from repro.figures import INK, PAPER, finish, look_of, new_figure, note, style
+from repro.tables.finding import seeds_in_words
 
 
 def draw(figure_data: FigureData) -> Figure:
-    """avg@k with 95 % intervals in the colour of the method. Hollow: the greedy pass. Orange: the paper's own value, of
-    its models and tasks.
+    """avg@k with 95 % intervals in the colour of the method. Hollow: the greedy pass. Orange number: the paper's own
+    value, of its models and tasks, which another scale would need.
     """
     rows = figure_data.rows
     bases = list(dict.fromkeys(row["base"] for row in rows))
@@ -31,10 +32,14 @@ def draw(figure_data: FigureData) -> Figure:
                     if row["greedy"] is not None:
                         axes.plot(row["greedy"], place, "o", markersize=6, mfc="none", mec=INK, mew=0.9, zorder=3)
                     if row["paper"] is not None:
-                        axes.plot(row["paper"], place, marker="|", markersize=13, mew=2, color=PAPER, zorder=2)
+                        axes.text(
+                            1.0, place - 0.3, f"{row['paper']:.1f}", transform=axes.get_yaxis_transform(), ha="right",
+                            va="center", color=PAPER,
+                        )  # fmt: skip
                 axes.set_yticks(range(len(own)), [row["label"] for row in own])
                 axes.set_ylim(len(own) - 0.5, -0.5)
-                axes.set_title(panel if len(bases) == 1 else f"{panel}, {base}")
+                seeds = {row["seeds"] for row in own if row["seeds"] and row["gain"] is not None}
+                axes.set_title(f"{panel}: {base}" + (f", {seeds_in_words(seeds)}" if seeds else ""))
         for axes in grid[-1]:
             axes.set_xlabel("right answers, percent")
         figure.legend(handles=_legend(figure_data), loc="outside lower center", ncols=3)
@@ -51,7 +56,7 @@ def _legend(figure_data: FigureData) -> list[Line2D]:
     ]
     if any(row["paper"] is not None for row in figure_data.rows):
         marks.append(
-            Line2D([], [], color=PAPER, marker="|", linestyle="none", markersize=13, mew=2,
-                   label="the paper, its own models and tasks")
+            Line2D([], [], color=PAPER, marker="$12.3$", linestyle="none", markersize=24, mew=0.3,
+                   label="the paper's value, its own models and tasks")
         )  # fmt: skip
     return marks

@@ -2,12 +2,14 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from repro.cells.records import CURVE
 from repro.figuredata.curves import FIT, POINT
 from repro.figuredata.model import FigureData
-from repro.figures import FAINT, finish, look_of, new_figure, not_run_yet, style
+from repro.figures import FAINT, INK, finish, look_of, new_figure, not_run_yet, style
 from repro.stats.curves import sigmoid
+from repro.tables.finding import seeds_in_words
 
 
 def draw(figure_data: FigureData) -> Figure:
@@ -39,10 +41,16 @@ def draw(figure_data: FigureData) -> Figure:
                                 axes.axvline(row["midpoint"], color=looks["color"], linewidth=0.8, linestyle=":")
                 axes.axhline(points[0]["accuracy"], color=FAINT, linewidth=1, linestyle=(0, (3, 2)))
                 axes.set_xlabel(unit)
-            line[0].set_ylabel(f"{base}\navg@k, held-out questions, percent")
+            seeds = seeds_in_words({row["seeds"] for row in figure_data.rows if row["base"] == base})
+            line[0].set_title(f"{base}, {seeds}")
+            line[0].set_ylabel("avg@k, held-out questions, percent")
         handles, labels = grid[0][0].get_legend_handles_labels()
-        figure.legend(
-            handles, [f"{each} (dotted: its midpoint)" for each in labels], loc="outside lower center", ncols=2
-        )
+        marks = {
+            "mean over seeds": Line2D([], [], color=INK, marker="o", markersize=5, linestyle="none"),
+            "fitted sigmoid": Line2D([], [], color=INK, linewidth=1.3),
+            "its midpoint": Line2D([], [], color=INK, linewidth=0.8, linestyle=":"),
+            "untrained base": Line2D([], [], color=FAINT, linewidth=1, linestyle=(0, (3, 2))),
+        }
+        figure.legend([*handles, *marks.values()], [*labels, *marks], loc="outside lower center", ncols=4)
         finish(figure, figure_data)
     return figure

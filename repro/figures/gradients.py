@@ -39,7 +39,7 @@ def draw(figure_data: FigureData) -> Figure:
             line[0].set_ylim(0.8 * max(lowest, _FLOOR), 2.5 * highest)  # room for the means above the lines
             line[0].yaxis.set_major_formatter("{x:g}")
             line[0].set_ylabel(f"{base}\nnorm over its mean")
-            _spreads(line[-1], [row for row in own if row["kind"] == ARM])
+            _spreads(line[-1], [row for row in own if row["kind"] == ARM], list(figure_data.rows))
         for axes, arm in zip(grid[0], arms, strict=False):
             title = next(row["title"] for row in figure_data.rows if row["arm"] == arm)
             axes.set_title(textwrap.fill(title, 16), fontsize=8)
@@ -76,8 +76,17 @@ def _ends(rows: list[Row]) -> tuple[float, float]:
     return min([0.5, *scaled]), max([1.5, *scaled])
 
 
-def _spreads(axes: Axes, rows: list[Row]) -> None:
-    axes.axvspan(0, CONSTANT_BELOW, color=BAND, zorder=0)
+def _widest(rows: list[Row]) -> float:
+    """Where the scale of spreads ends, the same for every base."""
+    keys = ("spread", "spread_rescaled")  # of a run without any reward there is none, of a single one no interval
+    found = [row[key] for row in rows for key in keys if row.get(key) is not None]
+    ends = [row[f"{key}_high"] for row in rows for key in keys if row.get(f"{key}_high") is not None]
+    reach = 2.5 * max([*found, 2 * CONSTANT_BELOW])  # with two seeds an interval reaches far beyond
+    return min(reach, 1.1 * max([*ends, 2 * CONSTANT_BELOW]))
+
+
+def _spreads(axes: Axes, rows: list[Row], everything: list[Row]) -> None:
+    axes.axvspan(0.5 * CONSTANT_BELOW, CONSTANT_BELOW, color=BAND, zorder=0)
     for place, row in enumerate(rows):
         color = look_of(row["arm"])["color"]
         for key, shift, face in (("spread", -0.12, color), ("spread_rescaled", 0.18, "white")):
@@ -85,11 +94,9 @@ def _spreads(axes: Axes, rows: list[Row]) -> None:
                 continue
             axes.plot([row[f"{key}_low"], row[f"{key}_high"]], [place + shift] * 2, color=color, linewidth=2)
             axes.plot(row[key], place + shift, "o", color=color, markerfacecolor=face, markersize=5.5, zorder=4)
-    keys = ("spread", "spread_rescaled")  # of a run without any reward there is none, of a single one no interval
-    found = [row[key] for row in rows for key in keys if row[key] is not None]
-    ends = [row[f"{key}_high"] for row in rows for key in keys if row[f"{key}_high"] is not None]
-    widest = 2.5 * max(*found, CONSTANT_BELOW, 0.0)  # with two seeds an interval reaches far beyond
-    axes.set_xlim(0, min(widest, 1.1 * max(*ends, CONSTANT_BELOW, 0.0)))
+    axes.set_xscale("log")
+    axes.set_xlim(0.5 * CONSTANT_BELOW, _widest(everything))
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_yticks(range(len(rows)), [textwrap.fill(row["title"], 16) for row in rows], fontsize=7.5)
     axes.yaxis.tick_right()  # away from the panels of norms
     axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -99,7 +106,7 @@ def _spreads(axes: Axes, rows: list[Row]) -> None:
 def _legend() -> list:
     dot = {"color": INK, "marker": "o", "linewidth": 2, "markersize": 5.5}
     return [
-        Line2D([], [], color=INK, linewidth=1, label="one seed"),
+        Line2D([], [], color=INK, linewidth=1, label=f"one seed (cut off below {_FLOOR:g} of the mean)"),
         Patch(color=BAND, label=f"nearly constant: within {100 * CONSTANT_BELOW:g} % of the mean"),
         Line2D([], [], label="spread of the norm, 95 % interval", **dot),
         Line2D([], [], label="spread of the norm over the mean Upsilon, 95 % interval", markerfacecolor="white", **dot),
