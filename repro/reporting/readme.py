@@ -59,11 +59,12 @@ def _whole(table: Table1) -> bool:
 def _verdict(first: Published) -> str:
     """The verdict of the table in front with its numbers, one claim a line, and what it covers."""
     head = first.table.head
-    seeds = span([len(arm.seeds) for arm in first.table.arms if arm.arm != head.base_arm and arm.seeds], 0)
+    counts = [len(arm.seeds) for arm in first.table.arms if arm.arm not in head.checkpoints and arm.seeds]
+    more = f" (those of arms with more seeds with `SEEDS={max(counts)}`)" if max(counts) > min(counts) else ""
     tasks = "stand-in tasks in the roles of the paper's benchmarks" if head.stand_in else "the paper's benchmarks"
     where = (
-        f"`{head.command}` gives these numbers: {_which(first.profile)}, {len(head.bases)} base models, {seeds} "
-        f"training seeds per arm, {tasks}. It says nothing about the paper's own models."
+        f"`{head.command}` gives these numbers{more}: {_which(first.profile)}, {len(head.bases)} base models, "
+        f"{span(counts, 0)} training seeds per arm, {tasks}. It says nothing about the paper's own models."
     )
     return "\n".join([seen(first), *_rates_elsewhere(first), "", where, *_not_default(first.profile)])
 
