@@ -220,9 +220,10 @@ class _Costs:
 
 def _beyond(low: float | None, high: float | None) -> str:
     """On which side of the paper's ratio the whole interval lies; nothing where it holds it."""
-    if low is None or high is None or low <= printed_ratio() <= high:
+    printed = printed_ratio()
+    if low is None or high is None or low <= printed <= high:
         return ""
-    return f" ({'above' if low > printed_ratio() else 'below'} {printed_ratio():g})"
+    return f" ({'above' if low > printed else 'below'} {printed:g})"
 
 
 def _times(ratio: Steadiness) -> str:

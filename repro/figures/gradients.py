@@ -1,6 +1,7 @@
 """The picture of gradient norms: one small panel per arm and base, and every arm's spread with its interval."""
 
 import textwrap
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -24,6 +25,7 @@ def draw(figure_data: FigureData) -> Figure:
     """
     head = figure_data.head
     arms = list(dict.fromkeys(row["arm"] for row in figure_data.rows if row["kind"] == ARM))
+    widest = _widest(figure_data.rows)
     with style():
         figure = new_figure(4.6 + 1.25 * len(arms), 1.7 + 2.2 * len(head.bases))
         ratios = {"width_ratios": [1.0] * len(arms) + [2.4]}
@@ -39,7 +41,7 @@ def draw(figure_data: FigureData) -> Figure:
             line[0].set_ylim(0.8 * max(lowest, _FLOOR), 2.5 * highest)  # room for the means above the lines
             line[0].yaxis.set_major_formatter("{x:g}")
             line[0].set_ylabel(f"{base}\nnorm over its mean")
-            _spreads(line[-1], [row for row in own if row["kind"] == ARM], list(figure_data.rows))
+            _spreads(line[-1], [row for row in own if row["kind"] == ARM], widest)
         for axes, arm in zip(grid[0], arms, strict=False):
             title = next(row["title"] for row in figure_data.rows if row["arm"] == arm)
             axes.set_title(textwrap.fill(title, 16), fontsize=8)
@@ -76,7 +78,7 @@ def _ends(rows: list[Row]) -> tuple[float, float]:
     return min([0.5, *scaled]), max([1.5, *scaled])
 
 
-def _widest(rows: list[Row]) -> float:
+def _widest(rows: Sequence[Row]) -> float:
     """Where the scale of spreads ends, the same for every base."""
     keys = ("spread", "spread_rescaled")  # of a run without any reward there is none, of a single one no interval
     found = [row[key] for row in rows for key in keys if row.get(key) is not None]
@@ -85,7 +87,7 @@ def _widest(rows: list[Row]) -> float:
     return min(reach, 1.1 * max([*ends, 2 * CONSTANT_BELOW]))
 
 
-def _spreads(axes: Axes, rows: list[Row], everything: list[Row]) -> None:
+def _spreads(axes: Axes, rows: list[Row], widest: float) -> None:
     axes.axvspan(0.5 * CONSTANT_BELOW, CONSTANT_BELOW, color=BAND, zorder=0)
     for place, row in enumerate(rows):
         color = look_of(row["arm"])["color"]
@@ -95,7 +97,7 @@ def _spreads(axes: Axes, rows: list[Row], everything: list[Row]) -> None:
             axes.plot([row[f"{key}_low"], row[f"{key}_high"]], [place + shift] * 2, color=color, linewidth=2)
             axes.plot(row[key], place + shift, "o", color=color, markerfacecolor=face, markersize=5.5, zorder=4)
     axes.set_xscale("log")
-    axes.set_xlim(0.5 * CONSTANT_BELOW, _widest(everything))
+    axes.set_xlim(0.5 * CONSTANT_BELOW, widest)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_yticks(range(len(rows)), [textwrap.fill(row["title"], 16) for row in rows], fontsize=7.5)
     axes.yaxis.tick_right()  # away from the panels of norms

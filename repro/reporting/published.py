@@ -47,6 +47,11 @@ class Published:
         path = self.text.with_name(f"{self.target}{BESIDE}")
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
+    def figure_beside(self, target: str) -> FigureData | None:
+        """Another target of the same profile and kind that is a figure; None where it is not there."""
+        made = _made(target, self.profile, self.folder)
+        return made.figure if made else None
+
     @property
     def pictures(self) -> list[Path]:
         """Its figures as PNG; those that answer the question come first: contrasts of an ablation, gains."""

@@ -7,7 +7,7 @@ import pandas as pd
 from repro.cells.experiments import EXPERIMENTS, get_arm
 from repro.config import load_profile
 from repro.errors import BadInput
-from repro.figuredata.model import ALL, read_figure
+from repro.figuredata.model import ALL
 from repro.paper import AVERAGE, MODELS, power
 from repro.paper.audit import arithmetic, formulas, sources
 from repro.paths import REPO_ROOT
@@ -71,10 +71,9 @@ def _verdict(first: Published) -> str:
 
 def _rates_elsewhere(first: Published) -> list[str]:
     """Methods that the rule would train at another rate on another base; nothing where that was not tried."""
-    path = first.folder / "figures" / "rates_elsewhere.json"
-    if not path.exists():
+    figure = first.figure_beside("rates_elsewhere")
+    if figure is None:
         return []
-    figure = read_figure(path)
     arms = {each.id: get_arm(each.test).title for each in EXPERIMENTS[figure.head.id].statements}
     lost: dict[str, list[str]] = {}
     for each in figure.decisions:

@@ -9,16 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from repro.config import PROFILE_DIR, load_profile
-from repro.figuredata.model import ALL, Decision, FigureData, over_bases, primary, read_figure
+from repro.figuredata.model import ALL, Decision, FigureData, over_bases, primary
 from repro.files import read_json
 from repro.reporting.footnotes import kappa_notes
 from repro.reporting.published import Published
 from repro.reporting.readings import READINGS
-from repro.stats.verdicts import CONSISTENT, CONTRADICTED, EQUIVALENT, NOT_TESTED, REVERSED, SUPPORTED, UNDECIDED
+from repro.stats.verdicts import (
+    CONSISTENT,
+    CONTRADICTED,
+    EQUIVALENT,
+    IN_ORDER,
+    NOT_TESTED,
+    REVERSED,
+    SUPPORTED,
+    UNDECIDED,
+)
 from repro.tables import ClaimResult, Table1
 from repro.tables.bases import over_all, spoken
 from repro.tables.claim_text import claim_name
-from repro.tables.finding import by_base, overall, verdict_list
+from repro.tables.finding import by_base, on_bases, overall, verdict_list
 from repro.tables.words import signed
 
 _SAYS = {  # verdict -> what it says of a sentence, whatever the sentence
@@ -65,8 +74,8 @@ def _weight(made: Published) -> list[str]:
     if not (PROFILE_DIR / f"{made.profile}.yaml").exists():
         return []
     notes = kappa_notes(load_profile(made.profile), list(made.table.head.arms))
-    sweep = made.folder / "figures" / "figure4b.json"
-    tried = f" What kappa does is Figure 4b: {read_figure(sweep).finding}." if notes and sweep.exists() else ""
+    sweep = made.figure_beside("figure4b")
+    tried = f" What kappa does is Figure 4b: {sweep.finding}." if sweep else ""
     return [f"- {note}{tried}" for note in notes]
 
 
@@ -78,8 +87,8 @@ def _tested(table: Table1) -> list[str]:
     """The primary claims base by base, where not every base is measured, and what is missing."""
     arms, parts = table.head.arms, []
     for claim in _primary(table):
-        own = [each for each in table.claims if each.claim == claim.claim and each.base != ALL]
-        found = [f"{signed(each.difference)} on `{each.base}`, {each.direction}" for each in own if each.difference]
+        own = [each for each in on_bases(table, claim) if each.difference]
+        found = [f"{signed(each.difference)} on `{each.base}`, {each.direction}" for each in own]
         behind = over_all(by_base(table, claim), claim.direction)
         said = ", ".join(found) + behind if found else "not measured on any base"
         parts.append(f"  - {arms[claim.better]} minus {arms[claim.worse]}: {said}")
@@ -153,8 +162,8 @@ def _verdicts(answers: Sequence[_Answer], says: Mapping[str, str]) -> list[str]:
         f"| verdict | {' | '.join(f'{title} ({len(own)})' for title, own in kinds.items())} |",
         "|---" * (len(kinds) + 1) + "|",
     ]
-    order = list(_SAYS)
-    for text in dict.fromkeys(_says(each, says) for each in sorted(answers, key=lambda a: order.index(a.verdict))):
+    ordered = sorted(answers, key=lambda answer: IN_ORDER.index(answer.verdict))
+    for text in dict.fromkeys(_says(each, says) for each in ordered):
         cells = ("<br>".join(each.name for each in own if _says(each, says) == text) or "-" for own in kinds.values())
         lines.append(f"| {text} | {' | '.join(cells)} |")
     return ["\n".join(lines)]

@@ -38,7 +38,8 @@ def _verdicts(table: Table1, claims: Sequence[ClaimResult]) -> list[str]:
     """The directions of claims on the same suites, in words: base by base where the bases differ."""
     groups: dict[tuple[tuple[str, str], ...], list[ClaimResult]] = {}
     for claim in claims:
-        groups.setdefault(_places(_upheld_by_base(table, claim)), []).append(claim)
+        held = {each.base: upheld(each) for each in on_bases(table, claim)}
+        groups.setdefault(_places(held), []).append(claim)
     order, said = list(_SAYS), []
     groups.pop((), None)  # measured nowhere
     for places, found in sorted(groups.items(), key=lambda each: order.index(each[0][0][0])):
@@ -96,11 +97,12 @@ def _measured(table: Table1, claim: ClaimResult) -> bool:
 
 def by_base(table: Table1, claim: ClaimResult) -> dict[str, str]:
     """Base -> the direction of a claim there."""
-    return {each.base: each.direction for each in table.claims if each.claim == claim.claim and each.base != ALL}
+    return {each.base: each.direction for each in on_bases(table, claim)}
 
 
-def _upheld_by_base(table: Table1, claim: ClaimResult) -> dict[str, str]:
-    return {each.base: upheld(each) for each in table.claims if each.claim == claim.claim and each.base != ALL}
+def on_bases(table: Table1, claim: ClaimResult) -> list[ClaimResult]:
+    """What was found of a claim on each base."""
+    return [each for each in table.claims if each.claim == claim.claim and each.base != ALL]
 
 
 def overall(table: Table1) -> list[ClaimResult]:
@@ -172,7 +174,7 @@ def gain_row(table: Table1, base: str, arm: str) -> Row | None:
 def _differences(table: Table1, claim: ClaimResult) -> str:
     """The differences of a claim base by base, with one verdict behind them, or one behind each where they differ."""
     arms, directions = table.head.arms, by_base(table, claim)
-    own = [each for each in table.claims if each.claim == claim.claim and each.base != ALL and each.difference]
+    own = [each for each in on_bases(table, claim) if each.difference]
     where = f" ({joined(claim.suites)} alone)" if claim.suites else ""
     pair = f"{arms[claim.better]} minus {arms[claim.worse]}{where}"
     if len(set(directions.values())) == 1:

@@ -107,7 +107,8 @@ def test_what_it_means_speaks_of_every_claim_the_primary_ones_first(tmp_path):
 def test_a_claim_of_which_bases_are_missing_says_what_was_found_on_the_others(tmp_path):
     table = a_table({"nano-s": {"grpo": 0.1, "gcpo_expected": 0.1}})
     where = "equivalent on `nano-s`; `nano-m` was not run, so there is no verdict over all bases"
-    assert row_of(verdicts_of(table, tmp_path), where)[0] == "GCPO > GRPO"
+    verdicts = verdicts_of(table, tmp_path)
+    assert row_of(verdicts, where)[0] == "GCPO > GRPO" and row_of(verdicts, "**not tested**: too little")[0] == "-"
     made = Published("table1", "micro", tmp_path, tmp_path / "table1.md", table, None)
     assert "`nano-m` was not run, so there is no verdict over all bases" in seen(made)
 

@@ -358,6 +358,6 @@ def test_an_untrained_row_that_no_trained_arm_reaches_is_named_and_so_is_a_refer
     kept = [row for row in table.rows if (row.base, row.arm, row.suite) != ("nano-m", "grpo", SUITES[2])]
     head = replace(table.head, arms={**table.head.arms, "worked": "base, worked"})
     text = sentences(replace(table, head=head, rows=(*kept, *other, below)))
-    untrained = '"base, worked" has 1.0 to 99.0, more than every trained arm on 1 of 2 bases, by avg@k.'
-    assert untrained in text[2]
+    more = "more than every trained arm on 1 of 2 bases, by avg@k."
+    assert f'The untrained row "base, worked" has 1.0 to 99.0, {more}' in text[2]
     assert f"on {SUITES[2]} of `nano-m` by -5.0 [-7.0, -3.0] points" in text[3]
